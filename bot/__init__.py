@@ -1,0 +1,1 @@
+"""The chatbot: the engine, its memory, and the doors people come in by."""

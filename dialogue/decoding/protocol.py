@@ -1,0 +1,41 @@
+"""What a search needs of a model: three methods over an opaque state. A search never sees more of it than this."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+DecoderState = Any
+"""Caches and masks of N rows; only the model that made it looks inside."""
+
+
+class Seq2Seq(Protocol):
+    """An encoder–decoder (or a decoder-only model that plays one), one token at a time.
+
+    N rows are B conversations x K live hypotheses, row ``b * K + k``. All methods run under inference mode and may
+    reuse the state's memory: a state must not be used again once it was given to :meth:`step` or :meth:`reorder`.
+    """
+
+    vocab_size: int
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> DecoderState:
+        """(B, S) ids and (B, S) mask, right-padded, at least one real token a row -> the state of B rows."""
+        ...
+
+    def step(self, last_ids: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """(N,) newest ids -> (N, V) float32 log-probabilities of the next token, and the state after them."""
+        ...
+
+    def reorder(self, state: DecoderState, rows: Tensor) -> DecoderState:
+        """(M,) old row indices -> the state whose row m continues old row rows[m]; M may differ from N."""
+        ...
+
+
+@runtime_checkable
+class JoinableSeq2Seq(Seq2Seq, Protocol):
+    """A model whose rows may be at different steps of their replies: what continuous batching needs."""
+
+    def join(self, first: DecoderState, second: DecoderState) -> DecoderState:
+        """One state with the rows of ``first`` and then those of ``second``."""
+        ...
