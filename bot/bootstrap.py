@@ -1,0 +1,103 @@
+"""The composition root: the only place that picks concrete classes and starts them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from bot.engine import ChatEngine, Habits
+from bot.history.sql_store import open_store
+from bot.history.store import HistoryStore
+from bot.responder import Responder
+from bot.settings import Settings
+from bot.turnstile import Turnstile
+from dialogue.batcher import Batcher
+from dialogue.decoding.config import preset
+from dialogue.errors import StorageError
+from dialogue.generator import Generator
+from dialogue.models.chat_model import ChatModel
+from dialogue.persona_cards import load_persona
+from dialogue.turns import now
+from safety.filter import SafetyFilter, load_filter
+
+log = logging.getLogger("chinwag")
+
+
+@asynccontextmanager
+async def open_engine(settings: Settings, on_progress: Callable[[str], None] = lambda line: None) -> AsyncIterator[ChatEngine]:
+    """An engine ready to answer; on leaving, the queue is finished or refused, the model thread joined, the store closed."""
+    check(settings)
+    store = open_history(settings)
+    try:
+        async with open_responder(settings, on_progress) as responder:
+            yield ChatEngine(
+                store=store,
+                responder=responder,
+                turnstile=Turnstile(max_per_person=settings.max_per_person),
+                personas=load_persona,
+                habits=Habits(
+                    settings.persona, settings.preset or None, settings.history_turns, settings.max_message_chars
+                ),
+            )
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def open_responder(
+    settings: Settings, on_progress: Callable[[str], None] = lambda line: None
+) -> AsyncIterator[Responder]:
+    """Model, batcher and safety filter, without a history."""
+    model, safety = await asyncio.gather(asyncio.to_thread(open_model, settings, on_progress), _filter(settings))
+    batcher = Batcher(
+        Generator(model), max_queue=settings.max_queue, max_batch=settings.max_batch, max_wait_s=settings.max_wait_s
+    )
+    try:
+        yield Responder(model, batcher, safety)
+    finally:
+        await batcher.close()
+
+
+def check(settings: Settings) -> None:
+    """Wrong names are told before anything slow starts: UnknownName for a preset or persona."""
+    if settings.preset:
+        preset(settings.preset)
+    load_persona(settings.persona)
+
+
+def open_history(settings: Settings) -> HistoryStore:
+    """The history, brought up to date and rid of what is older than the retention time."""
+    if settings.database.startswith("sqlite:///"):
+        _make_folder(Path(settings.database.removeprefix("sqlite:///")).parent)
+    key = settings.person_key.get_secret_value()
+    store = open_store(settings.database, person_key=key.encode() or None)
+    if settings.retention_days:
+        removed = store.purge(now() - timedelta(days=settings.retention_days))
+        log.info("retention: %s", removed)
+    return store
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"The data folder {folder} cannot be made ({error.strerror}); set CHINWAG_DATA_FOLDER.") from error
+
+
+def open_model(settings: Settings, on_progress: Callable[[str], None] = lambda line: None) -> ChatModel:
+    """Load the model that the settings name. Slow imports happen here, in a thread."""
+    import torch
+
+    from dialogue.models.loading import load
+
+    torch.set_num_threads(settings.threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0 or 1)
+    return load(settings.model or None, dtype=settings.dtype, on_progress=on_progress)
+
+
+async def _filter(settings: Settings) -> SafetyFilter:
+    return await asyncio.to_thread(load_filter, Path(settings.safety_policy) if settings.safety_policy else None)
