@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from safety.filter import SafetyFilter, load_filter
+
 from bot.engine import ChatEngine, Habits
 from bot.history.sql_store import open_store
 from bot.history.store import HistoryStore
@@ -23,13 +25,14 @@ from dialogue.generator import Generator
 from dialogue.models.chat_model import ChatModel
 from dialogue.persona_cards import load_persona
 from dialogue.turns import now
-from safety.filter import SafetyFilter, load_filter
 
 log = logging.getLogger("chinwag")
 
 
 @asynccontextmanager
-async def open_engine(settings: Settings, on_progress: Callable[[str], None] = lambda line: None) -> AsyncIterator[ChatEngine]:
+async def open_engine(
+    settings: Settings, on_progress: Callable[[str], None] = lambda line: None
+) -> AsyncIterator[ChatEngine]:
     """An engine ready to answer; on leaving, the queue is finished or refused, the model thread joined, the store closed."""
     check(settings)
     store = open_history(settings)
@@ -86,16 +89,19 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"The data folder {folder} cannot be made ({error.strerror}); set CHINWAG_DATA_FOLDER.") from error
+        raise StorageError(
+            f"The data folder {folder} cannot be made ({error.strerror}); set CHINWAG_DATA_FOLDER."
+        ) from error
 
 
 def open_model(settings: Settings, on_progress: Callable[[str], None] = lambda line: None) -> ChatModel:
     """Load the model that the settings name. Slow imports happen here, in a thread."""
     import torch
-
     from dialogue.models.loading import load
 
-    torch.set_num_threads(settings.threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0 or 1)
+    torch.set_num_threads(
+        settings.threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0 or 1
+    )
     return load(settings.model or None, dtype=settings.dtype, on_progress=on_progress)
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bot.exchange import EngineEvent, Exchange, Export, Feedback, Forgotten, IncomingMessage, Reply
-from bot.history.store import HistoryStore
+from bot.history.store import AlreadyAnswered, HistoryStore
 from bot.responder import Answer, Responder, Stopwatch
 from bot.tidy import tidy
 from bot.turnstile import Turnstile
@@ -95,7 +95,10 @@ class ChatEngine:
         # 10  store the whole exchange; only then is it sent
         said = Turn(Role.BOT, answer.text)
         with watch.stage("store"):
-            turn_id = await self._store(message, heard, said, answer, conversation.persona, watch)
+            try:
+                turn_id = await self._store(message, heard, said, answer, conversation.persona, watch)
+            except AlreadyAnswered as first:  # another process was quicker with this very message
+                return first.reply
         return Reply(
             said, turn_id, answer.source, answer.candidates, answer.verdict_in, answer.verdict_out, dict(watch.seconds)
         )

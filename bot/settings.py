@@ -27,7 +27,9 @@ class Settings(BaseSettings):
 
     data_folder: Path = Field(user_data_path("chinwag"), description="where the history and the log are kept")
     database_url: str = Field("", description="history database; empty: chinwag.sqlite3 in the data folder")
-    person_key: SecretStr = Field(SecretStr(""), description="secret that people's ids are hashed with; empty: a key file")
+    person_key: SecretStr = Field(
+        SecretStr(""), description="secret that people's ids are hashed with; empty: a key file"
+    )
     model: str = Field("", description="model name, checkpoint folder or hub id; empty: the default model")
     dtype: str = Field("auto", description="precision of the weights: auto, fp32, bf16 or int8")
     threads: int = Field(0, ge=0, le=256, description="processor threads for the model; 0: all cores")
@@ -99,7 +101,9 @@ def load_settings(**overrides: Any) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         value = "(hidden)" if _is_secret(name) else repr(first.get("input"))
-        raise UserError(f"The setting {name} = {value} is not valid ({first['msg']}); it comes from {_origin(name)}.") from None
+        raise UserError(
+            f"The setting {name} = {value} is not valid ({first['msg']}); it comes from {_origin(name)}."
+        ) from None
 
 
 def _refuse_unknown() -> None:
@@ -137,7 +141,9 @@ def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
     rows = []
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        shown = ("(set)" if value.get_secret_value() else "") if isinstance(value, SecretStr) else hide_password(str(value))
+        shown = (
+            ("(set)" if value.get_secret_value() else "") if isinstance(value, SecretStr) else hide_password(str(value))
+        )
         rows.append((f"{PREFIX}{name.upper()}", shown, _origin(name), field.description or ""))
     return rows
 

@@ -169,7 +169,7 @@ class Batcher:
         now = self._clock()
         try:
             self._generator.admit({job.ticket: job.request for job in jobs})
-        except Exception as error:  # noqa: BLE001 - whatever a model raises fails its own requests, not the service
+        except Exception as error:
             if len(jobs) == 1:
                 _fail(jobs[0], _as_model_error(error))
                 return
@@ -183,7 +183,7 @@ class Batcher:
     def _step(self) -> None:
         try:
             finished = self._generator.step()
-        except Exception as error:  # noqa: BLE001 - see _admit
+        except Exception as error:
             failed, self._live = list(self._live.values()), {}
             self._generator.reset()
             for job in failed:

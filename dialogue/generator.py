@@ -114,9 +114,13 @@ class Generator:
 
     def _decoding_request(self, ticket: int, row: _Row) -> DecodingRequest:
         config = row.request.config
-        banned = [self.model.vocabulary.encode(form) for phrase in config.blocked_phrases for form in (phrase, f" {phrase}")]
+        banned = [
+            self.model.vocabulary.encode(form) for phrase in config.blocked_phrases for form in (phrase, f" {phrase}")
+        ]
         limited = replace(config, max_length=min(config.max_length, self.model.max_reply))
-        return DecodingRequest(id=ticket, input_ids=row.input_ids, config=limited, banned=tuple(tuple(ids) for ids in banned))
+        return DecodingRequest(
+            id=ticket, input_ids=row.input_ids, config=limited, banned=tuple(tuple(ids) for ids in banned)
+        )
 
     def _candidates(self, row: _Row, hypotheses: Sequence[Hypothesis]) -> list[Candidate]:
         """Hypotheses as texts, in the order of the re-ranker."""
@@ -134,4 +138,3 @@ class Generator:
 def _width(config: DecodingConfig) -> int:
     """Hypotheses that a request keeps alive at once."""
     return max(config.num_beams, config.samples)
-

@@ -1,0 +1,92 @@
+"""The one command line. It knows the names of the commands and where they live, and imports only the one that is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from dialogue.errors import ChinwagError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "chat": ("bot.cli.chat:app", "Talk to the bot in this terminal, or through a pipe."),
+    "reply": ("bot.cli.reply:app", "Answer many conversations of a JSON Lines file, in batches."),
+    "models": ("bot.cli.models:app", "List the models that can be had and those on disk."),
+    "settings": ("bot.cli.settings:app", "Print every setting, its value and where it came from."),
+    "database": ("bot.history.cli:app", "Upgrade, check or back up the history."),
+    "safety": ("safety.cli:app", "Explain, judge, train and report on the safety filter."),
+    "train": ("dialogue.training.cli:app", "Train a dialogue model: the one we ship, or your own."),
+}
+"""Command: (module:Typer application, one line of help)."""
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are light entries for ``--help`` until one of them is run."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Import the command that is asked for in place of its entry."""
+        if args and args[0] in COMMANDS:
+            self.add_command(load_command(args[0]), args[0])
+        return super().resolve_command(ctx, args)
+
+
+def load_command(name: str) -> Any:
+    """The real command behind a name."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    return typer.main.get_command(getattr(importlib.import_module(module), attribute))
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Chinwag: a chatbot that chats well, proves how well, and leaks nothing. Start with: chinwag chat",
+)
+
+
+def _entry(name: str, line: str) -> None:
+    """Register the light entry of a command; LazyGroup replaces it before it could run."""
+
+    def entry() -> None:
+        raise AssertionError(f"the entry of {name} was run in place of the command")
+
+    app.command(name, help=line)(entry)
+
+
+for _name, (_, _line) in COMMANDS.items():
+    _entry(_name, _line)
+
+
+def main() -> None:
+    """Run the command line: every foreseen failure is one sentence on standard error."""
+    try:
+        app()
+    except ChinwagError as error:
+        _stop(str(error), 1)
+    except KeyboardInterrupt:
+        _stop("Interrupted.", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; the final flush must not fail
+        sys.exit(141)
+    except Exception as error:
+        logging.getLogger("chinwag").debug("unforeseen", exc_info=True)
+        _stop(
+            f"Something went wrong that we did not foresee ({type(error).__name__}: {error}). "
+            "Run again with CHINWAG_LOG_LEVEL=debug for details, and please report it.",
+            1,
+        )
+
+
+def _stop(sentence: str, code: int) -> None:
+    typer.echo(sentence, err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
