@@ -1,4 +1,4 @@
-"""The one command line. It knows the names of the commands and where they live, and imports only the one that is asked for."""
+"""The one command line: it knows the commands' names and homes, and imports only the one that is asked for."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ log = logging.getLogger("chinwag")
 async def open_engine(
     settings: Settings, on_progress: Callable[[str], None] = lambda line: None
 ) -> AsyncIterator[ChatEngine]:
-    """An engine ready to answer; on leaving, the queue is finished or refused, the model thread joined, the store closed."""
+    """An engine ready to answer. Leaving finishes or refuses the queue, joins the model thread, closes the store."""
     check(settings)
     store = open_history(settings)
     try:
@@ -99,9 +99,7 @@ def open_model(settings: Settings, on_progress: Callable[[str], None] = lambda l
     import torch
     from dialogue.models.loading import load
 
-    torch.set_num_threads(
-        settings.threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0 or 1
-    )
+    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     return load(settings.model or None, dtype=settings.dtype, on_progress=on_progress)
 
 

@@ -45,7 +45,7 @@ class IncomingMessage:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The bot's turn, already stored under ``turn_id``, and how it came about. ``seconds`` are by stage, not overlapping."""
+    """The bot's turn, stored under ``turn_id``, and how it came about. ``seconds`` are by stage, not overlapping."""
 
     turn: Turn
     turn_id: int
@@ -105,7 +105,7 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class EngineEvent:
-    """Progress while a reply is being made: ``stage`` and, while decoding, the ``tokens`` so far; last, the ``reply``."""
+    """Progress of a reply: the ``stage`` and, while decoding, the ``tokens`` so far; the last event has the ``reply``."""
 
     stage: str
     tokens: int = 0

@@ -30,7 +30,10 @@ class Turnstile:
 
     @asynccontextmanager
     async def turn(self, key: ConversationKey, person: PersonKey, deadline: float) -> AsyncIterator[float]:
-        """Hold the conversation's turn; yields the seconds it took to get it. Raises Overloaded for a flood, DeadlineExceeded("turn") when time runs out."""
+        """Hold the conversation's turn; yields the seconds it took to get it.
+
+        Raises Overloaded for a flood, DeadlineExceeded("turn") when time runs out.
+        """
         if self._under_way[person] >= self._max_per_person:
             raise Overloaded("You are sending messages faster than I can answer; give me a moment.", retry_after_s=2.0)
         self._under_way[person] += 1

@@ -111,7 +111,7 @@ class Batcher:
         return len(self._live)
 
     async def close(self, *, drain_s: float = 10.0) -> None:
-        """Take nothing new, finish what is under way for at most ``drain_s`` seconds, refuse the rest, join the thread."""
+        """Take nothing new, finish what is under way for at most ``drain_s``, refuse the rest, join the thread."""
         with self._changed:
             self._closing = True
             self._changed.notify()

@@ -69,7 +69,7 @@ class SafetyVerdict:
 
 
 def _rank(verdict: SafetyVerdict) -> tuple[int, str, str, float]:
-    """A total order over what :meth:`SafetyVerdict.stricter` may choose from, so that the choice cannot depend on order."""
+    """A total order over verdicts, so that the choice of the stricter cannot depend on their order."""
     return (int(verdict.action), verdict.category or "", verdict.detector or "", verdict.threshold or 0.0)
 
 

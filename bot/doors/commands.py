@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from rich.markup import escape
 
 from bot.doors.why import explain
 from bot.engine import ChatEngine
-from bot.exchange import Feedback, Reply
+from bot.exchange import Export, Feedback, Reply
 from dialogue.errors import UnknownName, UserError
 from dialogue.persona_cards import load_persona, persona_names
 from dialogue.turns import ConversationKey, PersonKey
@@ -79,30 +80,41 @@ async def _forget(session: Session, argument: str) -> None:
 
 async def _export(session: Session, argument: str) -> None:
     """/export [FILE]: write everything that is stored about you as JSON."""
-    path = Path(argument or "chinwag-export.json").expanduser()
     exported = await session.engine.export(session.person)
+    path = _write(argument or "chinwag-export.json", exported)
+    session.console.print(f"  Written to {escape(str(path))}.")
+
+
+def _write(name: str, exported: Export) -> Path:
+    path = Path(name).expanduser()
     try:
         path.write_text(json.dumps(exported.data, ensure_ascii=False, indent=2, default=str) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}); name another file: /export FILE.") from error
-    session.console.print(f"  Written to {escape(str(path))}.")
+    return path
 
 
 async def _why(session: Session, argument: str) -> None:
     """Show the candidates of the last reply, what dropped some, and why the winner won."""
+    session.console.print(explain(await _last_reply(session)))
+
+
+async def _last_reply(session: Session) -> Reply:
+    """The last reply of this sitting, else of the stored conversation."""
+    if session.last is None and (record := await asyncio.to_thread(session.engine.store.why, session.key)):
+        session.last = record.reply
     if session.last is None:
-        raise UserError("There is no reply to explain yet; say something first.")
-    session.console.print(explain(session.last))
+        raise UserError("There is no reply here yet; say something first.")
+    return session.last
 
 
 async def _rate(session: Session, argument: str) -> None:
     """/rate 1|2|3: the last reply was 1 not sensible, 2 sensible, 3 sensible and specific."""
-    if session.last is None:
-        raise UserError("There is no reply to rate yet; say something first.")
+    last = await _last_reply(session)
     if argument not in {"1", "2", "3"}:
         raise UserError("Rate the last reply with /rate 1 (not sensible), 2 (sensible) or 3 (sensible and specific).")
     for label, value in (("sensible", argument in "23"), ("specific", argument == "3")):
-        await session.engine.feedback(Feedback(session.last.turn_id, session.person, label, int(value), FORM))
+        await session.engine.feedback(Feedback(last.turn_id, session.person, label, int(value), FORM))
     session.console.print("  Thank you, noted.")
 
 

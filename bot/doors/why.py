@@ -1,4 +1,4 @@
-"""Explains a reply to a person: its candidates with their log-probabilities, the rules that dropped some, the stages."""
+"""Explains a reply: its candidates with their log-probabilities, the rules that dropped some, the time it took."""
 
 from __future__ import annotations
 
