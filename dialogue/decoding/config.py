@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Literal
 
 from dialogue.errors import UnknownName, UserError
 
@@ -37,7 +38,7 @@ class DecodingConfig:
     max_length: int = 40
     length_penalty: float = 1.0
     length_penalty_kind: LengthPenalty = LengthPenalty.PLAIN
-    early_stopping: bool = True
+    early_stopping: bool | Literal["never"] = True
     no_repeat_ngram: int = 0
     no_repeat_context_ngram: int = 0
     repetition_penalty: float = 1.0
