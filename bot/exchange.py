@@ -105,7 +105,7 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class EngineEvent:
-    """Progress of a reply: the ``stage`` and, while decoding, the ``tokens`` so far; the last event has the ``reply``."""
+    """Progress of a reply: the ``stage`` and, while decoding, the ``tokens`` so far; the last one has the ``reply``."""
 
     stage: str
     tokens: int = 0

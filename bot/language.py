@@ -25,9 +25,9 @@ _FUNCTION_WORDS = {
 }
 _ENGLISH = frozenset(
     """
-    the a an and is are was were i you he she it we they my your do does did what how who why where when not no yes to of
-    in on at for with that this but have has can will would like me so if or be been there their them his her our just
-    about
+    the a an and is are was were i you he she it we they my your do does did what how who why where when not no yes
+    to of in on at for with that this but have has can will would like me so if or be been there their them his her
+    our just about
     """.split()  # noqa: SIM905 - a list of seventy quoted words reads worse
 )
 _WORDS = {
