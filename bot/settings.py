@@ -31,7 +31,7 @@ class Settings(BaseSettings):
         SecretStr(""), description="secret that people's ids are hashed with; empty: a key file"
     )
     model: str = Field("", description="model name, checkpoint folder or hub id; empty: the default model")
-    dtype: str = Field("auto", description="precision of the weights: auto, fp32, bf16 or int8")
+    dtype: str = Field("auto", description="precision of the weights: auto, float32, bfloat16 or int8")
     threads: int = Field(0, ge=0, le=256, description="processor threads for the model; 0: all cores")
     persona: str = Field("robin", description="persona card that conversations start with")
     preset: str = Field("", description="decoding preset; empty: the model's own")

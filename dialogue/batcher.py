@@ -13,7 +13,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -27,9 +27,9 @@ class LiveGenerator(Protocol):
     """What the batcher needs of a generator; see dialogue/generator.py."""
 
     def has_room(self, requests: Sequence[GenerationRequest]) -> bool: ...  # noqa: D102
-    def admit(self, requests: dict[int, GenerationRequest]) -> None: ...  # noqa: D102
+    def admit(self, requests: Mapping[int, GenerationRequest]) -> None: ...  # noqa: D102
     def step(self) -> dict[int, list[Candidate]]: ...  # noqa: D102
-    def tokens(self, ticket: int) -> int: ...  # noqa: D102
+    def progress(self) -> Mapping[int, int]: ...  # noqa: D102
     def drop(self, ticket: int) -> None: ...  # noqa: D102
     def reset(self) -> None: ...  # noqa: D102
 
@@ -193,8 +193,8 @@ class Batcher:
         for ticket, candidates in finished.items():
             job = self._live.pop(ticket)
             _finish(job, Generated(candidates, job.admitted - job.arrived, now - job.admitted))
-        for job in self._live.values():
-            job.on_step(self._generator.tokens(job.ticket))
+        for ticket, tokens in self._generator.progress().items():
+            self._live[ticket].on_step(tokens)
 
     def _drop_unwanted(self) -> None:
         for job in list(self._live.values()):

@@ -6,8 +6,8 @@ The generator knows tokens and texts; it knows nothing about queues, deadlines (
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -27,15 +27,6 @@ class GenerationRequest:
     config: DecodingConfig
 
 
-@dataclass(slots=True)
-class _Row:
-    """What the generator remembers of a request while the decoder works on it."""
-
-    request: GenerationRequest
-    input_ids: list[int]
-    tokens: int = field(default=0)
-
-
 class Generator:
     """Keeps one live batch: requests enter between steps and leave as soon as they are finished."""
 
@@ -43,7 +34,7 @@ class Generator:
         """``max_rows`` bounds hypotheses (conversations x beams) in one batch, which bounds memory."""
         self.model = model
         self._max_rows = max_rows
-        self._rows: dict[int, _Row] = {}
+        self._requests: dict[int, GenerationRequest] = {}
         self._decoder = self._new_decoder()
 
     def _new_decoder(self) -> Decoder:
@@ -53,42 +44,39 @@ class Generator:
     @property
     def live(self) -> int:
         """Requests being decoded now."""
-        return len(self._rows)
+        return len(self._requests)
 
     def has_room(self, requests: Sequence[GenerationRequest]) -> bool:
         """Whether these requests may join the live batch together now; one alone always may when nothing is live."""
-        if not self._rows and len(requests) == 1:
-            return True
-        widths = [_width(request.config) for request in (*requests, *(row.request for row in self._rows.values()))]
-        return sum(widths) <= self._max_rows and (not self._rows or self._decoder.can_admit)
+        if not self._requests:
+            return len(requests) == 1 or sum(_width(request) for request in requests) <= self._max_rows
+        together = [*requests, *self._requests.values()]
+        return self._decoder.can_admit and sum(_width(request) for request in together) <= self._max_rows
 
     @torch.inference_mode()
-    def admit(self, requests: dict[int, GenerationRequest]) -> None:
+    def admit(self, requests: Mapping[int, GenerationRequest]) -> None:
         """Encode the requests, each under an id of the caller's choice, and join them to the live batch."""
-        rows = {ticket: _Row(request, self._context_ids(request)) for ticket, request in requests.items()}
-        self._decoder.admit([self._decoding_request(ticket, row) for ticket, row in rows.items()])
-        self._rows.update(rows)
+        self._decoder.admit([self._for_decoder(ticket, request) for ticket, request in requests.items()])
+        self._requests.update(requests)
 
     @torch.inference_mode()
     def step(self) -> dict[int, list[Candidate]]:
         """Advance every live request by one token; the finished ones with their candidates, best first."""
         finished = self._decoder.step()
-        for row in self._rows.values():
-            row.tokens += 1
-        return {done.id: self._candidates(self._rows.pop(done.id), done.hypotheses) for done in finished}
+        return {done.id: self._candidates(self._requests.pop(done.id), done.hypotheses) for done in finished}
 
-    def tokens(self, ticket: int) -> int:
-        """How many tokens a live request has been decoded so far."""
-        return self._rows[ticket].tokens
+    def progress(self) -> Mapping[int, int]:
+        """How many tokens each live request has so far."""
+        return self._decoder.progress
 
     def drop(self, ticket: int) -> None:
         """Stop working on a request; the others do not notice."""
-        if self._rows.pop(ticket, None) is not None:
+        if self._requests.pop(ticket, None) is not None:
             self._decoder.drop(ticket)
 
     def reset(self) -> None:
         """Forget the live batch: what to do after the model failed on it."""
-        self._rows.clear()
+        self._requests.clear()
         self._decoder = self._new_decoder()
 
     def generate(
@@ -97,7 +85,7 @@ class Generator:
         """All requests to their end, in batches; ``on_done`` hears the index of each one finished."""
         results: list[list[Candidate]] = [[] for _ in requests]
         waiting = deque(enumerate(requests))
-        while waiting or self._rows:
+        while waiting or self._requests:
             entering: dict[int, GenerationRequest] = {}
             while waiting and self.has_room([*entering.values(), waiting[0][1]]):
                 entering.update([waiting.popleft()])
@@ -108,33 +96,33 @@ class Generator:
                 on_done(index)
         return results
 
-    def _context_ids(self, request: GenerationRequest) -> list[int]:
-        ids = self.model.context_format.encode(request.conversation, self.model.max_context)
-        return ids or [self.model.eos_id]
-
-    def _decoding_request(self, ticket: int, row: _Row) -> DecodingRequest:
-        config = row.request.config
-        banned = [
-            self.model.vocabulary.encode(form) for phrase in config.blocked_phrases for form in (phrase, f" {phrase}")
-        ]
-        limited = replace(config, max_length=min(config.max_length, self.model.max_reply))
+    def _for_decoder(self, ticket: int, request: GenerationRequest) -> DecodingRequest:
+        config, vocabulary = request.config, self.model.vocabulary
+        banned = {
+            tuple(vocabulary.encode(form)) for phrase in config.blocked_phrases for form in (phrase, f" {phrase}")
+        }
         return DecodingRequest(
-            id=ticket, input_ids=row.input_ids, config=limited, banned=tuple(tuple(ids) for ids in banned)
+            id=ticket,
+            input_ids=self._context(request.conversation),
+            config=replace(config, max_length=min(config.max_length, self.model.max_reply)),
+            banned=tuple(sorted(tuple(vocabulary.encode(form)) for form in forms)),
         )
 
-    def _candidates(self, row: _Row, hypotheses: Sequence[Hypothesis]) -> list[Candidate]:
+    def _context(self, conversation: Conversation) -> list[int]:
+        """The ids of a conversation; a model that is told nothing at all reads one end-of-text."""
+        return self.model.context_format.encode(conversation, self.model.max_context) or [self.model.eos_id]
+
+    def _candidates(self, request: GenerationRequest, hypotheses: Sequence[Hypothesis]) -> list[Candidate]:
         """Hypotheses as texts, in the order of the re-ranker."""
-        texts = [self.model.vocabulary.decode(hypothesis.token_ids).strip() for hypothesis in hypotheses]
-        found = [Candidate(text, hypothesis) for text, hypothesis in zip(texts, hypotheses, strict=True)]
-        return rerank(found, row.request.conversation, row.request.config, scorer=self._unconditional)
+        found = [Candidate(self.model.vocabulary.decode(each.token_ids).strip(), each) for each in hypotheses]
+        return rerank(found, request.conversation, request.config, scorer=self._alone)
 
-    def _unconditional(self, candidates: Sequence[Candidate], conversation: Conversation) -> list[float]:
-        """log p(r) per token without the talk before it, in nats: the part that PMI takes away (Li et al. 2016)."""
-        bare = replace(conversation, turns=())
-        context = self.model.context_format.encode(bare, self.model.max_context) or [self.model.eos_id]
-        return mean_log_prob(self.model, context, [candidate.hypothesis.token_ids for candidate in candidates])
+    def _alone(self, candidates: Sequence[Candidate], conversation: Conversation) -> list[float]:
+        """log p(reply) per token without the talk before it, in nats: what PMI takes away."""
+        context = self._context(replace(conversation, turns=()))
+        return mean_log_prob(self.model, context, [each.hypothesis.token_ids for each in candidates])
 
 
-def _width(config: DecodingConfig) -> int:
+def _width(request: GenerationRequest) -> int:
     """Hypotheses that a request keeps alive at once."""
-    return max(config.num_beams, config.samples)
+    return max(request.config.num_beams, request.config.samples)

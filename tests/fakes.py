@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+
+from safety.filter import SafetyFilter, load_filter
 
 from bot.engine import ChatEngine, Habits
 from bot.exchange import IncomingMessage
@@ -21,7 +23,6 @@ from dialogue.generator import GenerationRequest
 from dialogue.models.chat_model import ChatModel
 from dialogue.persona_cards import load_persona
 from dialogue.turns import Conversation, ConversationKey, PersonKey
-from safety.filter import SafetyFilter, load_filter
 
 Say = Callable[[Conversation], list[str]]
 
@@ -47,13 +48,13 @@ class FakeGenerator:
         self.dropped: list[int] = []
         self.fail: Callable[[GenerationRequest], bool] = lambda request: False
 
-    def has_room(self, requests: list[GenerationRequest]) -> bool:
+    def has_room(self, requests: Sequence[GenerationRequest]) -> bool:
         return len(self.live) + len(requests) <= self.room
 
-    def admit(self, requests: dict[int, GenerationRequest]) -> None:
+    def admit(self, requests: Mapping[int, GenerationRequest]) -> None:
         if any(self.fail(request) for request in requests.values()):
             raise RuntimeError("the fake model was told to fail")
-        self.admitted += requests.values()
+        self.admitted.extend(requests.values())
         self.live |= {ticket: (request, 0) for ticket, request in requests.items()}
 
     def step(self) -> dict[int, list[Candidate]]:
@@ -64,8 +65,8 @@ class FakeGenerator:
         finished = [ticket for ticket, (_, done) in self.live.items() if done >= self.steps]
         return {ticket: [candidate(t) for t in self.say(self.live.pop(ticket)[0].conversation)] for ticket in finished}
 
-    def tokens(self, ticket: int) -> int:
-        return self.live[ticket][1]
+    def progress(self) -> dict[int, int]:
+        return {ticket: done for ticket, (_, done) in self.live.items()}
 
     def drop(self, ticket: int) -> None:
         self.dropped.append(ticket)
@@ -99,7 +100,9 @@ def chat_model(name: str = "fake") -> ChatModel:
     )  # type: ignore[arg-type]  # fmt: skip
 
 
-def message(text: str, *, place: str = "here", person: str = "ana", in_s: float = 30.0, **changes: object) -> IncomingMessage:
+def message(
+    text: str, *, place: str = "here", person: str = "ana", in_s: float = 30.0, **changes: object
+) -> IncomingMessage:
     given = IncomingMessage(ConversationKey("test", place), PersonKey("test", person), text, time.monotonic() + in_s)
     return replace(given, **changes)  # type: ignore[arg-type]
 
