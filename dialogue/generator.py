@@ -98,9 +98,7 @@ class Generator:
 
     def _for_decoder(self, ticket: int, request: GenerationRequest) -> DecodingRequest:
         config, vocabulary = request.config, self.model.vocabulary
-        banned = {
-            tuple(vocabulary.encode(form)) for phrase in config.blocked_phrases for form in (phrase, f" {phrase}")
-        }
+        forms = {form for phrase in config.blocked_phrases for form in (phrase, f" {phrase}")}
         return DecodingRequest(
             id=ticket,
             input_ids=self._context(request.conversation),
