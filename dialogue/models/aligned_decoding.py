@@ -1,0 +1,246 @@
+"""The layer-aligned network (dialogue/models/aligned.py) as a search drives it: encode once, then token by token.
+
+The same function as the training form, written for speed: packed weights, fused projections, one set of context keys
+and values for a conversation, whatever the number of its hypotheses. States between layers, attention and the final
+log-probabilities are float32; ``dtype`` is that of the matrix products. Knows nothing of texts or of searching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dialogue.models.aligned import AlignedConfig
+from dialogue.models.caches import ContextCache, PrefixCache, RowGroups
+from dialogue.models.linear import Linear, pack
+
+
+@dataclass(slots=True)
+class AlignedState:
+    """N rows of B conversations in the middle of a search; ``positions`` (N,) of the tokens to come."""
+
+    context: ContextCache
+    groups: RowGroups
+    prefix: PrefixCache
+    positions: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One block's weights, packed. ``context`` projects encoder states to keys and values; encoder layers lack it."""
+
+    attention_gain: Tensor
+    mlp_gain: Tensor
+    qkv: Linear
+    out: Linear
+    gate_up: Linear
+    down: Linear
+    context: Linear | None
+
+
+class AlignedSeq2Seq:
+    """The JoinableSeq2Seq protocol over the tensors of an AlignedModel."""
+
+    def __init__(
+        self, config: AlignedConfig, tensors: Mapping[str, Tensor], *, dtype: torch.dtype, packed: bool = True
+    ) -> None:
+        """``tensors`` carry an AlignedModel's names and are read one at a time; ``packed=False`` avoids oneDNN."""
+        self.vocab_size = config.vocab_size
+        self._config, self._dtype, self._packed = config, dtype, packed
+        self._rope = torch.empty(0, config.head_dim // 2, dtype=torch.complex64)
+        self._embedding = tensors["embed.weight"].detach()
+        self._final_gain = tensors["decoder.norm.weight"].detach().float()
+        self._head = pack(self._embedding, dtype=dtype, packed=packed)
+        self._decoder: list[_Layer] = []
+        self._encoder: list[_Layer] = []
+        for i in range(config.layers):
+            self._decoder.append(self._layer(tensors, f"decoder.layers.{i}."))
+            if i < config.layers - 1:
+                shared = (
+                    tensors[f"encoder.layers.{i}.mlp.down_proj.weight"]
+                    is tensors[f"decoder.layers.{i}.mlp.down_proj.weight"]
+                )
+                self._encoder.append(self._decoder[i] if shared else self._layer(tensors, f"encoder.layers.{i}."))
+
+    def _layer(self, tensors: Mapping[str, Tensor], prefix: str) -> _Layer:
+        def get(name: str) -> Tensor:
+            return tensors[f"{prefix}{name}.weight"].detach()
+
+        def packed(weight: Tensor) -> Linear:
+            return pack(weight, dtype=self._dtype, packed=self._packed)
+
+        size = self._config.head_dim
+        query = _interleaved(get("self_attn.q_proj").float() * size**-0.5, size)
+        key, value = _interleaved(get("self_attn.k_proj").float(), size), get("self_attn.v_proj").float()
+        return _Layer(
+            attention_gain=get("input_layernorm").float(),
+            mlp_gain=get("post_attention_layernorm").float(),
+            qkv=packed(torch.cat((query, key, value))),
+            out=packed(get("self_attn.o_proj")),
+            gate_up=packed(torch.cat((get("mlp.gate_proj"), get("mlp.up_proj")))),
+            down=packed(get("mlp.down_proj")),
+            context=packed(torch.cat((key, value))) if prefix.startswith("decoder") else None,
+        )
+
+    # --- encoding ---------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> AlignedState:
+        """(B, S) ids and mask, right-padded -> the state of B rows, one a conversation."""
+        config, (batch, size) = self._config, input_ids.shape
+        lengths = attention_mask.sum(-1)
+        turn = self._rotations(size)[None, :, None, :]
+        mask = None if config.encoder == "causal" else attention_mask[:, None, None, :].bool()
+        values = torch.empty(config.layers, 2, batch, config.kv_heads, size, config.head_dim)
+        x = F.embedding(input_ids, self._embedding).float()
+        for i, layer in enumerate(self._decoder):
+            self._remember(values[i], layer, x, turn)
+            if i < len(self._encoder):
+                x = self._encoder_layer(self._encoder[i], x, turn, mask)
+        prefix = PrefixCache(config.layers, batch, config.kv_heads, config.head_dim)
+        groups = RowGroups(torch.arange(batch), batch)
+        return AlignedState(ContextCache(values, lengths), groups, prefix, lengths.clone())
+
+    def _remember(self, values: Tensor, layer: _Layer, x: Tensor, turn: Tensor) -> None:
+        """Writes the decoder layer's keys and values of the (B, S, width) states into ``values`` (2, B, H, S, D)."""
+        assert layer.context is not None
+        heads = self._config.kv_heads
+        both = layer.context(self._normal(x, layer.attention_gain)).view(*x.shape[:2], 2 * heads, -1)
+        values[0] = _turned(both[:, :, :heads], turn).transpose(1, 2)
+        values[1] = both[:, :, heads:].transpose(1, 2)
+
+    def _encoder_layer(self, layer: _Layer, x: Tensor, turn: Tensor, mask: Tensor | None) -> Tensor:
+        config = self._config
+        qkv = layer.qkv(self._normal(x, layer.attention_gain)).view(*x.shape[:2], -1, config.head_dim)
+        turned = _turned(qkv[:, :, : config.heads + config.kv_heads], turn).to(self._dtype).transpose(1, 2)
+        mixed = F.scaled_dot_product_attention(
+            turned[:, : config.heads],
+            turned[:, config.heads :],
+            qkv[:, :, config.heads + config.kv_heads :].transpose(1, 2),
+            attn_mask=mask,
+            is_causal=mask is None,
+            scale=1.0,
+            enable_gqa=True,
+        )
+        return self._rest(layer, x, mixed.transpose(1, 2).flatten(2))
+
+    # --- decoding ---------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def step(self, last_ids: Tensor, state: AlignedState) -> tuple[Tensor, AlignedState]:
+        """(N,) newest ids -> (N, V) float32 log-probabilities of the next token, and the state after them."""
+        turn = self._rotations(int(state.positions.max()) + 1)[state.positions][:, None, :]
+        state.prefix.open_column()
+        hidden = self._hidden(state)
+        x = F.embedding(last_ids, self._embedding).float()
+        for i, layer in enumerate(self._decoder):
+            x = self._decoder_layer(i, layer, x, turn, state, hidden)
+        logits = self._head(self._normal(x, self._final_gain))
+        state.positions = state.positions + 1
+        return F.log_softmax(logits, dim=-1, dtype=torch.float32), state
+
+    def _decoder_layer(
+        self, i: int, layer: _Layer, x: Tensor, turn: Tensor, state: AlignedState, hidden: Tensor | None
+    ) -> Tensor:
+        """(N, width) -> (N, width): attention in one softmax over the context and the row's own prefix."""
+        config = self._config
+        qkv = layer.qkv(self._normal(x, layer.attention_gain)).float().view(len(x), -1, config.head_dim)
+        turned = _turned(qkv[:, : config.heads + config.kv_heads], turn)
+        keys, values = state.prefix.write(i, turned[:, config.heads :], qkv[:, config.heads + config.kv_heads :])
+        query = turned[:, : config.heads].view(len(x), config.kv_heads, -1, config.head_dim)
+        mixed = _joint_attention(query, state.context.values[i], keys, values, state.groups, hidden)
+        return self._rest(layer, x, mixed.flatten(1).to(self._dtype))
+
+    def _hidden(self, state: AlignedState) -> Tensor | None:
+        """(B, K, S + t), true where a row must not look; None where every row may look everywhere."""
+        if not (state.context.ragged or state.prefix.ragged):
+            return None
+        padding = state.context.hidden[:, None].expand(-1, state.groups.width, -1)
+        return torch.cat((padding, state.groups.spread(state.prefix.hidden())), dim=-1)
+
+    # --- following the survivors ------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def reorder(self, state: AlignedState, rows: Tensor) -> AlignedState:
+        """(M,) old row indices -> the state whose row m continues old row rows[m]."""
+        conversation = state.groups.conversation[rows]
+        state.prefix.reorder(rows)
+        state.positions = state.positions[rows]
+        if len(rows) != len(state.groups.conversation) or not torch.equal(conversation, state.groups.conversation):
+            living, conversation = torch.unique(conversation, return_inverse=True)
+            if len(living) < len(state.context):
+                state.context = state.context.keep(living)
+            state.groups = RowGroups(conversation, len(living))
+        return state
+
+    @torch.inference_mode()
+    def join(self, first: AlignedState, second: AlignedState) -> AlignedState:
+        """One state with the rows of ``first`` and then those of ``second``, each at its own step."""
+        shifted = second.groups.conversation + len(first.context)
+        conversation = torch.cat((first.groups.conversation, shifted))
+        return AlignedState(
+            first.context.beside(second.context),
+            RowGroups(conversation, len(first.context) + len(second.context)),
+            first.prefix.beside(second.prefix),
+            torch.cat((first.positions, second.positions)),
+        )
+
+    # --- parts of a block -------------------------------------------------------------------------------------------
+
+    def _normal(self, x: Tensor, gain: Tensor) -> Tensor:
+        """RMSNorm in float32, the result in the computing dtype."""
+        return F.rms_norm(x, gain.shape, gain, self._config.norm_eps).to(self._dtype)
+
+    def _rest(self, layer: _Layer, x: Tensor, mixed: Tensor) -> Tensor:
+        """What follows attention: output projection, SwiGLU, both added to the float32 states ``x`` in place."""
+        x = x + layer.out(mixed)
+        gate, up = layer.gate_up(self._normal(x, layer.mlp_gain)).chunk(2, dim=-1)
+        return x.add_(layer.down(F.silu(gate).mul_(up)))
+
+    def _rotations(self, size: int) -> Tensor:
+        """At least ``size`` rows of unit complex numbers (P, D/2): the rotary position embedding (Su et al. 2021)."""
+        if len(self._rope) < size:
+            count = max(size, 2 * len(self._rope), 256)
+            exponents = torch.arange(0, self._config.head_dim, 2, dtype=torch.int64).float() / self._config.head_dim
+            angles = torch.arange(count).float()[:, None] * (1.0 / self._config.rope_theta**exponents)
+            self._rope = torch.polar(torch.ones_like(angles), angles)
+        return self._rope[:size]
+
+
+def _interleaved(weight: Tensor, head_dim: int) -> Tensor:
+    """Rows of a query or key projection reordered so that each rotated pair lies side by side: one complex number."""
+    rows, columns = weight.shape
+    return weight.view(rows // head_dim, 2, head_dim // 2, columns).transpose(1, 2).reshape(rows, columns)
+
+
+def _turned(x: Tensor, turn: Tensor) -> Tensor:
+    """(…, heads, D) with interleaved pairs, turned by (…, 1, D/2) unit complex numbers; float32."""
+    pairs = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs * turn).flatten(-2)
+
+
+def _joint_attention(
+    query: Tensor, context: Tensor, keys: Tensor, values: Tensor, groups: RowGroups, hidden: Tensor | None
+) -> Tensor:
+    """Attention in one softmax over two sets of keys.
+
+    ``query`` (N, H, G, D), already scaled; ``context`` (2, B, H, S, D); own ``keys`` and ``values`` (N, H, t, D);
+    ``hidden`` (B, K, S + t) -> (N, H, G, D).
+    """
+    _, heads, shared, _ = query.shape
+    size, grid = context.shape[3], (groups.conversations, heads, groups.width * shared, -1)
+    own = groups.spread(query @ keys.mT).transpose(1, 2).reshape(grid)  # (B, H, K·G, t)
+    asked = groups.spread(query).transpose(1, 2).reshape(grid)
+    scores = torch.cat((asked @ context[0].mT, own), dim=-1)
+    if hidden is not None:
+        each = hidden[:, None, :, None].expand(-1, -1, -1, shared, -1).flatten(2, 3)
+        scores.masked_fill_(each, float("-inf"))
+    weights = scores.softmax(-1)
+    spread = (groups.conversations, heads, groups.width, shared, -1)
+    from_context = (weights[..., :size] @ context[1]).view(spread).transpose(1, 2)
+    own_weights = groups.collect(weights[..., size:].reshape(spread).transpose(1, 2))
+    return (own_weights @ values).add_(groups.collect(from_context))

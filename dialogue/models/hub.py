@@ -1,0 +1,68 @@
+"""Checkpoints from the Hugging Face hub: their files, one form of weights, never any code.
+
+Only downloading; what the files mean is dialogue/models/loading.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dialogue.errors import UserError
+from dialogue.models.checkpoint import weight_files
+
+SMALL_FILES = ["*.json", "*.txt", "*.model"]
+WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
+
+
+def download(hub_id: str, cache: Path | None, on_progress: Callable[[str], None]) -> Path:
+    """The folder with the checkpoint's files, from the cache on disk where they are there.
+
+    Safetensors are fetched where the hub has them, else the pickles. Raises UserError when the hub cannot be reached,
+    or has no such model.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    present = _on_disk(hub_id, cache)
+    if present is not None:
+        return present
+    on_progress(f"Downloading {hub_id} from the hub …")
+    try:
+        return _fetch(hub_id, cache)
+    except RepositoryNotFoundError as error:
+        raise UserError(f"The hub has no model {hub_id!r} that can be read without an account.") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise UserError(f"{hub_id} is not on this machine and the hub cannot be reached; check the network.") from error
+
+
+def _fetch(hub_id: str, cache: Path | None) -> Path:
+    folder = Path()
+    for weights in WEIGHTS:
+        folder = _snapshot(hub_id, cache, [*SMALL_FILES, weights], offline=False)
+        if _is_whole(folder):
+            break
+    return folder
+
+
+def _on_disk(hub_id: str, cache: Path | None) -> Path | None:
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = _snapshot(hub_id, cache, [*SMALL_FILES, *WEIGHTS], offline=True)
+    except LocalEntryNotFoundError:
+        return None
+    return folder if _is_whole(folder) else None
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        return bool(weight_files(folder)) and (folder / "config.json").is_file()
+    except UserError:
+        return False
+
+
+def _snapshot(hub_id: str, cache: Path | None, patterns: list[str], *, offline: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    where = None if cache is None else cache / "hub"
+    return Path(snapshot_download(hub_id, cache_dir=where, allow_patterns=patterns, local_files_only=offline))

@@ -1,0 +1,93 @@
+"""Matrix products with packed weights: the one file that owns oneDNN's private operators.
+
+A decoding step multiplies a few rows by every weight of the network, so it is bound by reading weights. Packing a
+weight once into oneDNN's blocked layout reads it at the speed of memory. Where these operators are missing (macOS, ARM,
+another build of torch) the plain PyTorch product serves; :func:`packing_works` decides, once a process, by trying.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Linear = Callable[[Tensor], Tensor]
+"""(…, I) -> (…, O), in and out in the computing dtype, bias and activation included."""
+
+ROWS_EXPECTED = 10
+"""Rows of a typical step (one conversation, ten beams): oneDNN chooses the block layout for this many."""
+
+_ONEDNN_ACTIVATIONS = {None: "none", "relu": "relu", "gelu": "gelu", "silu": "swish"}
+_PLAIN_ACTIVATIONS: dict[str | None, Callable[[Tensor], Tensor]] = {
+    None: lambda x: x,
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+}
+
+
+@functools.cache
+def packing_works() -> bool:
+    """Whether this torch has the private oneDNN operators and they compute what they should."""
+    if not torch._C._has_mkldnn:
+        return False
+    weight, x = torch.arange(12.0).view(3, 4), torch.arange(8.0).view(2, 4)
+    try:
+        return torch.allclose(PackedLinear(weight, None, None)(x), x @ weight.T)
+    except (AttributeError, RuntimeError, TypeError, NotImplementedError):
+        return False
+
+
+@functools.cache
+def fast_dtype() -> torch.dtype:
+    """bfloat16 where the processor multiplies it natively and packing works, else float32."""
+    native = any(
+        getattr(torch.cpu, name, lambda: False)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
+    return torch.bfloat16 if native and packing_works() else torch.float32
+
+
+class PackedLinear:
+    """A weight (O, I) in oneDNN's blocked layout, with bias and activation fused behind the product."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, activation: str | None) -> None:
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS_EXPECTED)
+        self._bias = None if bias is None else bias.clone()
+        self._activation = _ONEDNN_ACTIVATIONS[activation]
+        self._algorithm = "none" if activation == "gelu" else ""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(…, I) -> (…, O)."""
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(
+            x, self._weight, self._bias, self._activation, [], self._algorithm
+        )
+        return y
+
+
+class PlainLinear:
+    """The same product by PyTorch's public operators."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, activation: str | None) -> None:
+        self._weight = weight.clone()
+        self._bias = None if bias is None else bias.clone()
+        self._activation = _PLAIN_ACTIVATIONS[activation]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(…, I) -> (…, O)."""
+        return self._activation(F.linear(x, self._weight, self._bias))
+
+
+def pack(
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    dtype: torch.dtype,
+    activation: str | None = None,
+    packed: bool = True,
+) -> Linear:
+    """A product with a private copy of ``weight`` (O, I) in ``dtype``: packed where that works and is wanted."""
+    made = PackedLinear if packed and packing_works() else PlainLinear
+    return made(weight.detach().to(dtype), None if bias is None else bias.detach().to(dtype), activation)

@@ -1,0 +1,225 @@
+"""A name, a folder or a hub id in; a model ready to chat out. Chooses the network, the format and the defaults.
+
+The one place that knows which checkpoint family is run by which module. The fast path (our own models) imports
+neither transformers nor the hub's client.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dialogue.decoding.config import DecodingConfig
+from dialogue.errors import UnknownName, UserError
+from dialogue.models.adapters import check_belongs, merged_weight
+from dialogue.models.aligned import AlignedConfig, EncoderKind, aligned_state
+from dialogue.models.aligned_decoding import AlignedSeq2Seq
+from dialogue.models.base import base_checkpoint
+from dialogue.models.catalogue import CATALOGUE, Source, default_name, trained_folder
+from dialogue.models.chat_model import ChatModel
+from dialogue.models.checkpoint import fingerprint, read_config, read_tensors
+from dialogue.models.formats import ChatMLFormat, TurnsFormat
+from dialogue.models.linear import fast_dtype
+from dialogue.models.vocabulary import TokenizerVocabulary
+
+DTYPES = ("auto", "float32", "bfloat16", "int8")
+NATIVE_FAMILIES = frozenset({"bart", "blenderbot", "blenderbot-small"})
+ADAPTER_FILES = "adapters*.safetensors"
+MAX_CONTEXT, MAX_REPLY = 512, 64
+CHAT_DEFAULTS = DecodingConfig(no_repeat_ngram=3, no_repeat_context_ngram=3)
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def load(
+    name: str | None = None,
+    *,
+    cache: Path | None = None,
+    dtype: str = "auto",
+    language: str = "en",
+    on_progress: Callable[[str], None] = lambda line: None,
+) -> ChatModel:
+    """The model called ``name`` (see dialogue/models/catalogue.py), or in the folder, or on the hub; None: the default.
+
+    ``dtype`` is "auto", "float32", "bfloat16" or "int8"; ``language`` is what a many-language translator answers in.
+    Raises UnknownName for a name that means nothing, UserError with one sentence for whatever else is wrong.
+    """
+    if dtype not in DTYPES:
+        raise UnknownName("dtype", dtype, DTYPES)
+    name = name or default_name()
+    entry = CATALOGUE.get(name)
+    if entry is None:
+        return _load_unlisted(name, cache, dtype, language, on_progress)
+    if entry.source is Source.BASE:
+        return load_causal(base_checkpoint(cache, on_progress).folder, name, dtype)
+    if entry.source is Source.ADAPTERS:
+        return load_adapters(trained_folder(), name, cache, dtype, on_progress)
+    return load_folder(_from_hub(entry.origin, cache, on_progress), name, dtype, language)
+
+
+def _load_unlisted(
+    name: str, cache: Path | None, dtype: str, language: str, on_progress: Callable[[str], None]
+) -> ChatModel:
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if "base_sha256" in read_config(folder):
+            return load_adapters(folder, folder.name, cache, dtype, on_progress)
+        return load_folder(folder, folder.resolve().name, dtype, language)
+    if folder.is_file():
+        raise UserError(f"{name} is a file; name the folder that holds the checkpoint.")
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
+        raise UserError(f"There is no folder {name}; name a folder with a checkpoint, or see `chinwag models`.")
+    if _HUB_ID.fullmatch(name):
+        return load_folder(_from_hub(name, cache, on_progress), name, dtype, language)
+    raise UnknownName("model", name, CATALOGUE)
+
+
+def load_folder(folder: Path, name: str, dtype: str = "auto", language: str = "en") -> ChatModel:
+    """An ordinary checkpoint folder of any family; the right module for it is chosen here."""
+    config = read_config(folder)
+    family = config.get("model_type")
+    if not isinstance(family, str):
+        raise UserError(f"{folder} is no checkpoint: its config.json names no model_type.")
+    if family in NATIVE_FAMILIES:
+        from dialogue.models.bart import load_bart
+
+        return load_bart(folder, name, dtype)
+    if _is_plain_llama(folder, config):
+        return load_causal(folder, name, dtype)
+    from dialogue.models.huggingface import load_huggingface
+
+    return load_huggingface(folder, name, dtype, language)
+
+
+def load_causal(folder: Path, name: str, dtype: str = "auto") -> ChatModel:
+    """A Llama-like language model as an encoder–decoder with a causal encoder, which changes nothing it computes."""
+    raw = read_config(folder)
+    config = AlignedConfig.from_llama(raw, "causal")
+    vocabulary = TokenizerVocabulary.from_file(folder / "tokenizer.json")
+    start, end = vocabulary.token_id("<|im_start|>"), vocabulary.token_id("<|im_end|>")
+    if start is None or end is None:
+        raise UserError(f"{folder} has no <|im_start|> and <|im_end|> tokens: its chat format is not known.")
+    network = _network(config, aligned_state(config, read_tensors(folder)), dtype, folder)
+    return ChatModel(
+        name=name,
+        seq2seq=network,
+        vocabulary=vocabulary,
+        context_format=ChatMLFormat(vocabulary, start, end),
+        start_id=vocabulary.encode("\n")[-1],
+        eos_id=end,
+        pad_id=end,
+        max_context=min(MAX_CONTEXT, int(raw.get("max_position_embeddings", MAX_CONTEXT)) - MAX_REPLY),
+        max_reply=MAX_REPLY,
+        defaults=CHAT_DEFAULTS,
+        languages=frozenset({"en"}),
+        fingerprint=fingerprint(folder, dtype),
+    )
+
+
+def load_adapters(
+    folder: Path,
+    name: str,
+    cache: Path | None = None,
+    dtype: str = "auto",
+    on_progress: Callable[[str], None] = lambda line: None,
+) -> ChatModel:
+    """Our own weights: adapters in ``folder`` merged into the base model, layer by layer."""
+    settings = read_config(folder)
+    base = base_checkpoint(cache, on_progress)
+    if settings.get("base_sha256") != base.sha256:
+        raise UserError(
+            f"{folder} was trained on another base model than the one in {base.folder}; reinstall the base."
+        )
+    config = AlignedConfig.from_llama(read_config(base.folder), _encoder_kind(settings, folder))
+    adapters = read_tensors(folder, ADAPTER_FILES)
+    tensors = MergedTensors(aligned_state(config, read_tensors(base.folder)), adapters)
+    vocabulary = TokenizerVocabulary.from_file(base.folder / "tokenizer.json")
+    reading = _trained_format(settings, vocabulary, folder)
+    return ChatModel(
+        name=name,
+        seq2seq=_network(config, tensors, dtype, folder),
+        vocabulary=vocabulary,
+        context_format=reading,
+        start_id=reading.bot_start,
+        eos_id=reading.turn_end,
+        pad_id=reading.turn_end,
+        max_context=int(settings.get("max_context", MAX_CONTEXT)),
+        max_reply=int(settings.get("max_reply", MAX_REPLY)),
+        defaults=CHAT_DEFAULTS.with_(**settings.get("decoding", {})),
+        languages=frozenset(settings.get("languages", ["en"])),
+        fingerprint=fingerprint(folder, base.sha256, dtype, pattern=ADAPTER_FILES),
+    )
+
+
+class MergedTensors(Mapping[str, Tensor]):
+    """A base's tensors with adapters merged in one by one as they are read: no second copy of the whole network."""
+
+    def __init__(self, base: Mapping[str, Tensor], adapters: Mapping[str, Tensor]) -> None:
+        check_belongs(base, adapters)
+        self._base, self._adapters = base, adapters
+
+    def __getitem__(self, name: str) -> Tensor:
+        base, stem = self._base[name], name.removesuffix(".weight")
+        if f"{stem}.down" in self._adapters:
+            return merged_weight(base, self._adapters[f"{stem}.down"], self._adapters[f"{stem}.up"])
+        return self._adapters.get(name, base)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._base)
+
+    def __len__(self) -> int:
+        return len(self._base)
+
+
+def _encoder_kind(settings: Mapping[str, Any], folder: Path) -> EncoderKind:
+    kind = settings.get("encoder")
+    if kind == "causal":
+        return "causal"
+    if kind == "bidirectional":
+        return "bidirectional"
+    raise UserError(f"{folder}/config.json says encoder {kind!r}; it must be causal or bidirectional.")
+
+
+def _trained_format(settings: Mapping[str, Any], vocabulary: TokenizerVocabulary, folder: Path) -> TurnsFormat:
+    if settings.get("format") != "turns":
+        raise UserError(f"{folder}/config.json names format {settings.get('format')!r}; only 'turns' is known.")
+    return TurnsFormat(vocabulary)
+
+
+def _network(config: AlignedConfig, tensors: Mapping[str, Tensor], dtype: str, folder: Path) -> AlignedSeq2Seq:
+    try:
+        return AlignedSeq2Seq(config, tensors, dtype=torch_dtype(dtype))
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"The weights in {folder} do not fit its configuration ({error}); get them again.") from error
+
+
+def torch_dtype(dtype: str) -> torch.dtype:
+    """The type of the matrix products: the processor's best for "auto"."""
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(dtype) or fast_dtype()
+
+
+def _is_plain_llama(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Whether our own network computes the same function: Llama with tied embeddings, no biases, default rotation."""
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    plain = (
+        config.get("model_type") == "llama"
+        and config.get("tie_word_embeddings") is True
+        and not config.get("attention_bias")
+        and not config.get("mlp_bias")
+        and config.get("hidden_act", "silu") == "silu"
+        and rope.get("rope_type", "default") == "default"
+        and (folder / "tokenizer.json").is_file()
+    )
+    return plain and '"<|im_start|>"' in (folder / "tokenizer.json").read_text(encoding="utf-8", errors="replace")
+
+
+def _from_hub(hub_id: str, cache: Path | None, on_progress: Callable[[str], None]) -> Path:
+    """The checkpoint's files from the hub or its cache on disk; weights in one form only, and no code."""
+    from dialogue.models.hub import download
+
+    return download(hub_id, cache, on_progress)
