@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import sys
+import traceback
 from typing import Any
 
 import typer
@@ -75,7 +75,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; the final flush must not fail
         sys.exit(141)
     except Exception as error:
-        logging.getLogger("chinwag").debug("unforeseen", exc_info=True)
+        if os.environ.get("CHINWAG_LOG_LEVEL", "").lower() == "debug":
+            traceback.print_exc()
         _stop(
             f"Something went wrong that we did not foresee ({type(error).__name__}: {error}). "
             "Run again with CHINWAG_LOG_LEVEL=debug for details, and please report it.",

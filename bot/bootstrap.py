@@ -10,10 +10,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from safety.filter import SafetyFilter, load_filter
-
 from bot.engine import ChatEngine, Habits
-from bot.history.sql_store import open_store
+from bot.history.opening import open_store
 from bot.history.store import HistoryStore
 from bot.responder import Responder
 from bot.settings import Settings
@@ -25,6 +23,7 @@ from dialogue.generator import Generator
 from dialogue.models.chat_model import ChatModel
 from dialogue.persona_cards import load_persona
 from dialogue.turns import now
+from safety.filter import SafetyFilter, load_filter
 
 log = logging.getLogger("chinwag")
 
@@ -97,6 +96,7 @@ def _make_folder(folder: Path) -> None:
 def open_model(settings: Settings, on_progress: Callable[[str], None] = lambda line: None) -> ChatModel:
     """Load the model that the settings name. Slow imports happen here, in a thread."""
     import torch
+
     from dialogue.models.loading import load
 
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)

@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from safety.filter import SafetyFilter
-from safety.responses import crisis_response, deflection, fallback
-
 from bot.exchange import Source
 from bot.language import SORRY, detect_language
 from dialogue.batcher import Batcher
@@ -23,6 +20,8 @@ from dialogue.errors import DeadlineExceeded, ModelError
 from dialogue.generator import GenerationRequest
 from dialogue.models.chat_model import ChatModel
 from dialogue.turns import Conversation, Role, Turn
+from safety.filter import SafetyFilter
+from safety.responses import crisis_response, deflection, fallback
 from safety.verdict import ALLOW, Action, SafetyVerdict
 
 

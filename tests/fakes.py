@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-
-from safety.filter import SafetyFilter, load_filter
 
 from bot.engine import ChatEngine, Habits
 from bot.exchange import IncomingMessage
@@ -23,6 +22,7 @@ from dialogue.generator import GenerationRequest
 from dialogue.models.chat_model import ChatModel
 from dialogue.persona_cards import load_persona
 from dialogue.turns import Conversation, ConversationKey, PersonKey
+from safety.filter import SafetyFilter, load_filter
 
 Say = Callable[[Conversation], list[str]]
 
@@ -129,3 +129,11 @@ async def fake_engine(
         )
     finally:
         await batcher.close(drain_s=2.0)
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Wait for something that another thread does."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "this never came true"
+        await asyncio.sleep(0.002)

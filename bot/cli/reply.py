@@ -15,9 +15,7 @@ app = typer.Typer()
 
 @app.command()
 def reply(
-    contexts: Annotated[
-        Path, typer.Option(help='JSON Lines of {"id", "context": ["…", …], "persona": name or facts}')
-    ],
+    contexts: Annotated[Path, typer.Option(help='JSON Lines of {"id", "context": ["…", …], "persona": name or facts}')],
     out: Annotated[Path, typer.Option(help="Where the replies go; a file begun before is taken up again")],
     model: Annotated[str | None, typer.Option(help="Name, checkpoint folder or hub id; see: chinwag models")] = None,
     persona: Annotated[str | None, typer.Option(help="Persona of lines that name none")] = None,

@@ -27,7 +27,19 @@ def test_plain_cases_are_told(text: str, language: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["ok", "lol", "haha", "mmm...", "12345", "😀😀", "Pizza!", "Berlin", "I love kimchi 김치", "C'est la vie", "Die Hard"],
+    [
+        "ok",
+        "lol",
+        "haha",
+        "mmm...",
+        "12345",
+        "😀😀",
+        "Pizza!",
+        "Berlin",
+        "I love kimchi 김치",
+        "C'est la vie",
+        "Die Hard",
+    ],
 )
 def test_a_short_or_mixed_message_is_never_called_foreign(text: str) -> None:
     assert detect_language(text) in {None, "en"}

@@ -14,7 +14,7 @@ from dialogue.decoding.config import DecodingConfig
 from dialogue.errors import DeadlineExceeded, ModelError, Overloaded
 from dialogue.generator import GenerationRequest
 from dialogue.turns import Conversation, ConversationKey, Persona, Role, Turn
-from tests.fakes import FakeGenerator
+from tests.fakes import FakeGenerator, until
 
 
 def request(text: str) -> GenerationRequest:
@@ -33,14 +33,6 @@ async def batching(generator: FakeGenerator, max_queue: int = 64, max_batch: int
 
 def soon() -> float:
     return time.monotonic() + 20.0
-
-
-async def until(condition: object, timeout_s: float = 5.0) -> None:
-    """Wait for something another thread does."""
-    end = time.monotonic() + timeout_s
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "this never came true"
-        await asyncio.sleep(0.002)
 
 
 def heard(generated: Generated) -> str:
