@@ -236,7 +236,8 @@ class Beam:
         kept = [other for other in range(len(self.ids)) if other != row]
         each = self.rows // len(self.ids)
         self._keep(kept)
-        return torch.tensor([r * each + k for r in kept for k in range(each)], dtype=torch.long)
+        rows = [r * each + k for r in kept for k in range(each)]
+        return torch.tensor(rows, dtype=torch.long, device=self.beams.lengths.device)
 
     def _keep(self, kept: Sequence[int]) -> None:
         self.ids = [self.ids[row] for row in kept]

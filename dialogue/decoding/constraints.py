@@ -137,7 +137,7 @@ class BlockedSequences:
 class RepetitionPenalty:
     """Tokens already said get less likely: log-probability times ``penalty`` (Keskar et al. 2019, section 4.1).
 
-    It works on log-probabilities, as transformers' beam search does (its greedy search and its samplers penalise logits).
+    It works on log-probabilities, as transformers' beam search does (its other searches penalise logits).
     A score above 0 would be divided instead; the start token counts as said.
     """
 

@@ -159,9 +159,10 @@ class Sampler:
     def drop(self, row: int) -> Tensor:
         """Forget request number ``row`` at once: (rows left,) the model rows to keep."""
         kept = (self.table.owner != row).nonzero().flatten()
-        rows = torch.tensor([r for r in range(len(self.ids)) if r != row]) if self.fresh else kept
+        others = [r for r in range(len(self.ids)) if r != row]
+        rows = torch.tensor(others, dtype=torch.long, device=self.device) if self.fresh else kept
         self.table = pick(self.table, kept)
-        self._forget_owners([r for r in range(len(self.ids)) if r != row])
+        self._forget_owners(others)
         return rows
 
     def _forget_owners(self, left: Sequence[int]) -> None:
