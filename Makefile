@@ -1,5 +1,5 @@
 # Two commands do all the set-up: `make chat` and `make test`. Both need Python 3.11, make and a package index.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # The CPU build of torch. On an index that offers several builds, name the one to use: make chat TORCH_INDEX=URL
 TORCH_INDEX ?=
 VENV := .venv
@@ -34,7 +34,8 @@ clean:  ## remove the environment; the conversations and the model cache stay
 	rm -rf $(VENV)
 
 $(VENV)/.python:
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and $(PYTHON) was not found; name yours: make chat PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Python 3.11 or newer is needed; name yours: make chat PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Setting up $(VENV): about 0.5 GB will be downloaded (torch for the CPU 0.2 GB, the base model 0.1 GB, libraries 0.2 GB)."
 	$(PYTHON) -m venv $(VENV)
 	@touch $@

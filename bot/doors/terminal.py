@@ -16,7 +16,6 @@ from rich.text import Text
 from bot.bootstrap import open_engine
 from bot.doors.commands import COMMANDS, Session, run_command
 from bot.doors.pipe import HERE, ME
-from bot.engine import ChatEngine
 from bot.exchange import IncomingMessage, Reply
 from bot.settings import Settings, hide_password
 from dialogue.errors import ChinwagError, DialogueError, UserError
@@ -47,7 +46,7 @@ def _greet(session: Session, settings: Settings) -> None:
 
 
 async def _converse(session: Session, settings: Settings) -> None:
-    history = await _typed_before(session.engine, settings)
+    history = await _typed_before(session, settings)
     prompt: PromptSession[str] = PromptSession(
         "you ▸ ", history=history, completer=WordCompleter(list(COMMANDS), sentence=True), complete_while_typing=False
     )
@@ -65,9 +64,10 @@ async def _converse(session: Session, settings: Settings) -> None:
         await _handle(session, line, settings.reply_timeout_s)
 
 
-async def _typed_before(engine: ChatEngine, settings: Settings) -> InMemoryHistory:
+async def _typed_before(session: Session, settings: Settings) -> InMemoryHistory:
     """Earlier messages for the arrow keys: from the store, so that /forget needs to clean up in one place only."""
-    stored = await asyncio.to_thread(engine.store.load, HERE, last=settings.history_turns)
+    stored = await asyncio.to_thread(session.engine.store.load, session.key, last=settings.history_turns)
+    session.persona = session.persona or stored.persona
     return InMemoryHistory([turn.text for turn in stored.turns if turn.role is Role.USER])
 
 

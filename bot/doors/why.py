@@ -17,6 +17,9 @@ _SOURCES = {
     Source.LANGUAGE: "The message is in a language that the model does not speak.",
 }
 
+_SAID_OTHERWISE = {"mean_log_prob", "length", "log_prob_alone"}
+"""Features that other columns hold already, in another form."""
+
 
 def explain(reply: Reply) -> Group:
     """The whole story of a reply as a table and a few lines."""
