@@ -30,7 +30,7 @@ def make_filter() -> Callable[[str], str | None]:
 
     def reason(line: str) -> str | None:
         text = unicodedata.normalize("NFKC", line).lower().replace("’", "'")
-        if personal.has_personal_data(line):
+        if personal.find(line):
             return "personal data"
         return _lexicon_reason(text)
 

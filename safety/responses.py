@@ -1,0 +1,126 @@
+"""What the bot says when it does not answer: deflections, refusals, fallbacks, and help for people at risk.
+
+The line is chosen from the conversation itself, so the same conversation gets the same line, and neighbouring turns
+get different ones. No text of the person is repeated.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from dialogue.turns import Conversation, Role
+from safety.lexicons import hangul
+from safety.verdict import Action, SafetyVerdict
+
+_DEFLECTIONS = {
+    "en": (
+        "I'd rather not go there. What else is on your mind?",
+        "Let's keep it friendly. How has your day been?",
+        "I'd like to talk about something else. What have you been enjoying lately?",
+        "That's not something I want to join in on. Shall we change the subject?",
+        "I'll pass on that one. Seen or read anything good recently?",
+        "Let's take this somewhere kinder. What are you looking forward to?",
+        "I don't feel good about that topic. Tell me about something you like.",
+    ),
+    "ko": (
+        "그 이야기는 하지 않을게요. 다른 이야기 해 볼까요?",
+        "우리 조금만 부드럽게 이야기해요. 오늘 하루는 어땠어요?",
+        "그건 제가 함께하기 어려운 이야기예요. 요즘 즐거웠던 일 있어요?",
+        "다른 주제로 넘어가 볼까요? 요즘 뭐에 관심 있어요?",
+        "그 말은 넘어갈게요. 최근에 본 영화나 책 있어요?",
+        "조금 더 따뜻한 이야기를 해 보고 싶어요. 기대되는 일 있어요?",
+    ),
+}
+_REFUSALS = {
+    "en": (
+        "I can't help with that one, but I'm happy to talk about something else.",
+        "That's something I won't help with. Is there another thing you'd like to chat about?",
+        "Sorry, I have to say no to that. What else would you like to talk about?",
+        "I'm going to sit that one out. Want to pick another topic?",
+    ),
+    "ko": (
+        "그건 도와드릴 수 없어요. 대신 다른 이야기라면 얼마든지 좋아요.",
+        "죄송하지만 그 부탁은 들어드릴 수 없어요. 다른 이야기 해요.",
+        "그건 제가 하지 않는 일이에요. 다른 주제로 이야기해 볼까요?",
+        "그 부분은 도와드리기 어려워요. 다른 궁금한 게 있나요?",
+    ),
+}
+_SPAM = {
+    "en": ("I'll leave that one alone.", "I skip messages like that one.", "Not for me, thanks."),
+    "ko": ("그런 메시지는 넘어갈게요.", "그건 답하지 않을게요.", "그건 사양할게요."),
+}
+_FALLBACKS = {
+    "en": (
+        "Sorry, I lost my thread there. Could you say that another way?",
+        "Hm, I don't have a good answer to that. Tell me more?",
+        "I'm not sure what to say to that. What do you think?",
+        "My mind went blank for a moment. Could you try me again?",
+    ),
+    "ko": (
+        "미안해요, 잠깐 생각이 끊겼어요. 다시 한번 말해 줄래요?",
+        "음, 좋은 대답이 떠오르지 않네요. 조금 더 얘기해 줄래요?",
+        "뭐라고 해야 할지 잘 모르겠어요. 어떻게 생각하세요?",
+        "잠깐 머리가 하얘졌어요. 다시 말해 줄 수 있어요?",
+    ),
+}
+_CRISIS_OPENINGS = {
+    "en": (
+        "I'm really glad you told me, and I'm taking it seriously.",
+        "That sounds very painful, and I'm sorry you are carrying it.",
+        "Thank you for saying it out loud. You deserve help with this, from a person.",
+    ),
+    "ko": (
+        "말해 줘서 정말 고마워요. 그 말을 가볍게 듣지 않을게요.",
+        "많이 힘들었겠어요. 혼자 견디지 않아도 돼요.",
+        "용기 내서 이야기해 줘서 고마워요. 지금 마음을 사람과 나눌 수 있으면 좋겠어요.",
+    ),
+}
+# Numbers as their services publish them: 988 Lifeline (US and Canada), Samaritans (UK, Ireland), Lifeline Australia;
+# Korea: suicide prevention line 109, youth line 1388, mental health crisis line 1577-0199.
+_CRISIS_RESOURCES = {
+    "en": (
+        "I'm a chat program and not enough for this, but people are there right now: in the US and Canada call or text"
+        " 988; in the UK and Ireland call Samaritans on 116 123; in Australia call Lifeline on 13 11 14; elsewhere"
+        " findahelpline.com lists a line near you. If you may act on it soon, please call your emergency number"
+        " (911, 999, 112) or go to someone near you. I'm still here to talk."
+    ),
+    "ko": (
+        "저는 대화 프로그램이라 충분한 도움이 되지 못하지만, 지금 바로 이야기를 들어 줄 사람들이 있어요:"
+        " 자살예방 상담전화 109, 청소년 상담전화 1388, 정신건강 위기상담 1577-0199 (모두 24시간)."
+        " 지금 위험한 상황이라면 119나 112에 연락하거나 가까운 사람 곁으로 가 주세요. 저도 여기서 계속 들을게요."
+    ),
+}
+
+
+def _language(conversation: Conversation) -> str:
+    """The language of the last thing a person said; the persona's where nobody has spoken."""
+    heard = next((turn.text for turn in reversed(conversation.turns) if turn.role is Role.USER), None)
+    if heard is None or not any(c.isalpha() for c in heard):
+        return "ko" if conversation.persona.language == "ko" else "en"
+    return "ko" if hangul(heard) else "en"
+
+
+def _choose(lines: tuple[str, ...], conversation: Conversation) -> str:
+    """A line fixed by the conversation's key and length, and never the one said last."""
+    seed = zlib.crc32(str(conversation.key).encode("utf-8", "replace"))
+    said = next((turn.text for turn in reversed(conversation.turns) if turn.role is Role.BOT), "")
+    first = (seed + len(conversation.turns)) % len(lines)
+    fresh = [line for line in lines[first:] + lines[:first] if line not in said]
+    return (fresh or list(lines))[0]
+
+
+def deflection(conversation: Conversation, verdict: SafetyVerdict) -> str:
+    """A polite line instead of an answer, by what the verdict asks for."""
+    by_action = {Action.REFUSE: _REFUSALS, Action.IGNORE: _SPAM}
+    return _choose(by_action.get(verdict.action, _DEFLECTIONS)[_language(conversation)], conversation)
+
+
+def crisis_response(conversation: Conversation) -> str:
+    """Warm words and where help is, in the language of the person. Never a block: the conversation goes on."""
+    language = _language(conversation)
+    return f"{_choose(_CRISIS_OPENINGS[language], conversation)} {_CRISIS_RESOURCES[language]}"
+
+
+def fallback(conversation: Conversation) -> str:
+    """A safe line for when no reply could be made or none was allowed."""
+    return _choose(_FALLBACKS[_language(conversation)], conversation)
