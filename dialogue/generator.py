@@ -5,6 +5,7 @@ The generator knows tokens and texts; it knows nothing about queues, deadlines (
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from dialogue.decoding.search import Decoder, DecodingRequest, mean_log_prob
 from dialogue.models.chat_model import ChatModel
 from dialogue.rerank import rerank
 from dialogue.turns import Conversation
+
+_WHOLE_SENTENCES = re.compile(r".+[.!?…。？！]+[\"'”’)]*(?=\s|$)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,14 @@ class Generator:
 
     def _candidates(self, request: GenerationRequest, hypotheses: Sequence[Hypothesis]) -> list[Candidate]:
         """Hypotheses as texts, in the order of the re-ranker."""
-        found = [Candidate(self.model.vocabulary.decode(each.token_ids).strip(), each) for each in hypotheses]
+        found = [Candidate(self._text(each), each) for each in hypotheses]
         return rerank(found, request.conversation, request.config, scorer=self._alone)
+
+    def _text(self, hypothesis: Hypothesis) -> str:
+        """What would be said: a hypothesis that the maximum length cut off ends with its last whole sentence."""
+        text = self.model.vocabulary.decode(hypothesis.token_ids).strip()
+        whole = None if hypothesis.finished else _WHOLE_SENTENCES.match(text)
+        return whole[0] if whole else text
 
     def _alone(self, candidates: Sequence[Candidate], conversation: Conversation) -> list[float]:
         """log p(reply) per token without the talk before it, in nats: what PMI takes away."""

@@ -30,10 +30,10 @@ def explain(reply: Reply) -> Group:
 
 
 def _table(candidates: tuple[Candidate, ...]) -> Table:
-    features = sorted({name for candidate in candidates for name in candidate.features})
-    table = Table(
-        "", "candidate", "log p", "score", *features, "dropped by", box=None, header_style="bold", pad_edge=False
-    )
+    features = sorted({name for candidate in candidates for name in candidate.features} - _SAID_OTHERWISE)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("", "candidate", "log p", "score", *(name.replace("_", " ") for name in features), "dropped by"):
+        table.add_column(heading, ratio=6 if heading == "candidate" else None)
     said = False
     for candidate in candidates:
         wins = not said and candidate.dropped_by is None
