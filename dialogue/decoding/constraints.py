@@ -129,9 +129,10 @@ class BlockedSequences:
     def _last(self, said: Said, group: Tensor) -> Tensor:
         windows = group[None].expand(said.tokens.shape[0], -1, -1)
         width = group.shape[1] - 1
-        if width > said.longest:  # the start token is no part of a phrase
+        if width > said.longest:
             return windows[:, :0, 0]
-        return _following(windows, *said.suffix(width))
+        suffix, _ = said.suffix(width)
+        return _following(windows, suffix, said.lengths >= width)  # the start token is no part of a phrase
 
 
 class RepetitionPenalty:
