@@ -73,6 +73,8 @@ def _fold_sign(sign: str) -> str:
         return ""
     if 0x3131 <= code <= 0x318E:  # NFKC would turn Korean letters into conjoining ones
         return sign
+    if 0x1100 <= code <= 0x11FF:
+        return _loose_jamo().get(sign, "")
     if code in _HALF_WIDTH_JAMO:
         return _HALF_WIDTH_JAMO[code]
     if 0x1F1E6 <= code <= 0x1F1FF:  # regional indicators
@@ -86,6 +88,13 @@ def _fold_sign(sign: str) -> str:
     return "".join(c for c in plain if c.isprintable())
 
 
+@cache
+def _loose_jamo() -> dict[str, str]:
+    """Conjoining letters that stand alone, as the compatibility letters people type."""
+    letters = [chr(code) for code in range(0x3131, 0x3164)]
+    return {unicodedata.normalize("NFKC", letter): letter for letter in letters}
+
+
 def _strip_marks(text: str) -> str:
     """Latin letters without their marks (``é`` → ``e``); Hangul stays composed."""
     if any("가" <= c <= "힣" for c in text):
@@ -95,7 +104,8 @@ def _strip_marks(text: str) -> str:
 
 def _fold_cluster(cluster: str) -> str:
     if "\u1100" <= cluster[0] <= "\u11ff":
-        return unicodedata.normalize("NFC", cluster)
+        composed = unicodedata.normalize("NFC", cluster)
+        return composed if len(composed) == 1 else "".join(map(_fold_sign, composed))
     return _fold_sign(cluster[0])
 
 

@@ -102,10 +102,10 @@ class Policy:
                 best = (action, finding.strength, finding, threshold)
         spans = tuple(sorted({span for finding in all_findings for span in finding.spans}))
         reasons = tuple(sorted({f.reason for f in all_findings if f.reason}))
-        action, _, chosen, threshold = best
+        _, _, chosen, threshold = best
         if chosen is None:
             return SafetyVerdict(scores=scores, spans=spans, reasons=reasons)
-        return SafetyVerdict(Action(action), chosen.category, scores, threshold, chosen.detector, spans, reasons)
+        return SafetyVerdict(Action(best[0]), chosen.category, scores, threshold, chosen.detector, spans, reasons)
 
 
 def _level(name: object) -> str:

@@ -111,8 +111,8 @@ def _choose(lines: tuple[str, ...], conversation: Conversation) -> str:
 
 def deflection(conversation: Conversation, verdict: SafetyVerdict) -> str:
     """A polite line instead of an answer, by what the verdict asks for."""
-    by_action = {Action.REFUSE: _REFUSALS, Action.IGNORE: _SPAM}
-    return _choose(by_action.get(verdict.action, _DEFLECTIONS)[_language(conversation)], conversation)
+    lines = {Action.REFUSE: _REFUSALS, Action.IGNORE: _SPAM}.get(verdict.action) or _DEFLECTIONS
+    return _choose(lines[_language(conversation)], conversation)
 
 
 def crisis_response(conversation: Conversation) -> str:
