@@ -208,7 +208,9 @@ def _dump(url: URL, target: Path) -> Path:
             "Backups of PostgreSQL are made by pg_dump, which is not installed here (package postgresql-client)."
         )
     make_private_file(target)
-    address = url.set(drivername="postgresql", password=None).render_as_string()
+    address = URL.create(
+        "postgresql", url.username, None, url.host, url.port, url.database, url.query
+    ).render_as_string()
     command = [tool, "--format=custom", "--no-password", f"--file={target}", f"--dbname={address}"]
     secret = {"PGPASSWORD": str(url.password)} if url.password else {}
     done = subprocess.run(command, env={**os.environ, **secret}, capture_output=True, text=True, check=False)

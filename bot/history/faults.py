@@ -26,6 +26,7 @@ _SQLITE = {
 
 _POSTGRES = {
     "08": "is out of reach; check that the server runs and try again",
+    "57014": "took too long; try again in a moment",
     "57": "is shutting down or starting; try again in a moment",
     "53": "has run out of disk space, memory or connections; what was stored before is safe",
     "25": "does not accept writes at the moment",
@@ -37,6 +38,18 @@ _POSTGRES = {
 _POSTGRES_SET_UP = {
     "28": "refuses this user or password; check CHINWAG_DATABASE_URL",
     "3D": "does not exist on the server; create it first, or check CHINWAG_DATABASE_URL",
+}
+
+_REFUSALS = {
+    "authentication failed": "28",
+    "no password supplied": "28",
+    "no pg_hba.conf entry": "28",
+    "too many clients": "53",
+    "connection slots": "53",
+    "starting up": "57",
+    "shutting down": "57",
+    'FATAL:  database "': "3D",
+    'FATAL:  role "': "28",
 }
 
 
@@ -59,7 +72,8 @@ def explained(error: Exception, url: URL) -> ChinwagError:
         return StorageError(f"{name} {_sqlite_reason(cause)}.")
     if isinstance(cause, OSError):
         return StorageError(f"{name} cannot be read or written: {cause.strerror or type(cause).__name__}.")
-    return _postgres_fault(name, getattr(cause, "sqlstate", None), type(cause).__name__)
+    state = getattr(cause, "sqlstate", None) or _state_of_refusal(cause)
+    return _postgres_fault(name, state, type(cause).__name__)
 
 
 def named(url: URL) -> str:
@@ -75,10 +89,16 @@ def _sqlite_reason(error: sqlite3.Error) -> str:
     return reasons[0] if reasons else f"failed ({code}); look at it with `chinwag database check`"
 
 
+def _state_of_refusal(error: BaseException | None) -> str | None:
+    """The state of an error while connecting, for which libpq gives words only; "08" when they are not known."""
+    if type(error).__name__ not in ("OperationalError", "ConnectionTimeout", "InterfaceError"):
+        return None
+    return next((state for words, state in _REFUSALS.items() if words in str(error)), "08")
+
+
 def _postgres_fault(name: str, state: str | None, kind: str) -> ChinwagError:
-    if state is None and kind in ("OperationalError", "ConnectionTimeout", "InterfaceError"):
-        return StorageError(f"{name} {_POSTGRES['08']}.")
     group = (state or "")[:2]
     if group in _POSTGRES_SET_UP:
         return UserError(f"{name} {_POSTGRES_SET_UP[group]}.")
-    return StorageError(f"{name} {_POSTGRES.get(group, f'failed ({state or kind}); what was stored before is safe')}.")
+    reason = _POSTGRES.get(state or "") or _POSTGRES.get(group) or f"failed ({state or kind}); nothing stored is lost"
+    return StorageError(f"{name} {reason}.")
