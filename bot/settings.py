@@ -13,9 +13,11 @@ from typing import Any
 from dotenv import dotenv_values
 from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
+from dialogue.decoding.config import preset
 from dialogue.errors import UnknownName, UserError
+from dialogue.persona_cards import load_persona
 
 PREFIX = "CHINWAG_"
 
@@ -44,12 +46,41 @@ class Settings(BaseSettings):
     max_per_person: int = Field(5, ge=1, description="messages one person may have under way at once")
     retention_days: int = Field(90, ge=0, description="days until stored conversations are deleted; 0: kept for ever")
     safety_policy: str = Field("", description="a policy file of your own; empty: the shipped one")
+    host: str = Field("127.0.0.1", description="address that the HTTP API listens on; others than loopback need keys")
+    port: int = Field(8000, ge=0, le=65535, description="port of the HTTP API; 0: any free one")
+    api_keys_file: str = Field("", description="file of the HTTP API's keys; empty: api-keys.toml in the data folder")
+    api_key: SecretStr = Field(
+        SecretStr(""),
+        description="one key with every scope: for `serve`, and for calling it as engine_url",
+    )
+    engine_url: str = Field("", description="address of a `chinwag serve` that answers; empty: this process")
+    http_max_body_kb: int = Field(256, ge=1, le=65536, description="largest request that the HTTP API reads, in KiB")
+    http_read_timeout_s: float = Field(10.0, gt=0, description="seconds a client may take to send a request")
+    http_max_connections: int = Field(512, ge=1, description="connections held at once; more are refused")
+    http_requests_per_minute: int = Field(120, ge=1, description="requests a minute for keys that have no own limit")
+    http_at_once: int = Field(64, ge=1, description="requests one key may have under way at once")
+    http_origins: str = Field("", description="web origins that may call the HTTP API, comma-separated; empty: none")
+    discord_token: SecretStr = Field(SecretStr(""), description="token of the Discord bot")
+    discord_message_content: bool = Field(
+        False, description="ask Discord for the privileged message content intent: needed for open channels only"
+    )
+    discord_cooldown_s: float = Field(1.5, ge=0, description="seconds between two messages of a person on Discord")
+    discord_channel_queue: int = Field(5, ge=1, description="messages that may wait in one Discord channel")
+    discord_shards: int = Field(0, ge=0, description="Discord shards; 0: as many as Discord advises")
+    discord_health_port: int = Field(0, ge=0, le=65535, description="port of the Discord bot's health page; 0: none")
+    discord_api_url: str = Field("", description="another Discord REST address, for tests; empty: Discord's")
+    discord_gateway_url: str = Field("", description="another Discord gateway, for tests; empty: Discord's")
     log_level: str = Field("warning", description="debug, info, warning or error; message text is never logged")
 
     @property
     def database(self) -> str:
         """The database URL, with the default filled in."""
         return self.database_url or f"sqlite:///{self.data_folder / 'chinwag.sqlite3'}"
+
+    @property
+    def api_keys_path(self) -> Path:
+        """The file of the HTTP API's keys."""
+        return Path(self.api_keys_file) if self.api_keys_file else self.data_folder / "api-keys.toml"
 
     @classmethod
     def settings_customise_sources(
@@ -60,8 +91,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Add the TOML file behind the environment and the .env file."""
-        return init_settings, env_settings, dotenv_settings, _TomlFile(settings_cls), file_secret_settings
+        """Add secret files and the TOML file behind the environment and the .env file."""
+        secret_files = SecretsSettingsSource(settings_cls, secrets_dir=secrets_folder())
+        return init_settings, env_settings, dotenv_settings, secret_files, _TomlFile(settings_cls)
 
 
 class _TomlFile(PydanticBaseSettingsSource):
@@ -92,11 +124,20 @@ def toml_values() -> dict[str, Any]:
         raise UserError(f"The settings file {path} cannot be read: {error}.") from error
 
 
+def secrets_folder() -> Path | None:
+    """Where container secrets lie, a file named ``chinwag_SETTING`` each: CHINWAG_SECRETS_FOLDER or /run/secrets."""
+    named = os.environ.get(f"{PREFIX}SECRETS_FOLDER")
+    folder = Path(named or "/run/secrets")
+    if named and not folder.is_dir():
+        raise UserError(f"The secrets folder {folder} does not exist; correct {PREFIX}SECRETS_FOLDER.")
+    return folder if folder.is_dir() else None
+
+
 def load_settings(**overrides: Any) -> Settings:
     """The settings of this process; ``overrides`` of None are left out. UserError names what is wrong and where."""
     _refuse_unknown()
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
@@ -119,13 +160,19 @@ def _given() -> dict[str, set[str]]:
     """Names of the settings given by each source, strongest first."""
 
     def own(names: Any) -> set[str]:
-        return {n[len(PREFIX) :].lower() for n in names if n.upper().startswith(PREFIX)} - {"config"}
+        return {n[len(PREFIX) :].lower() for n in names if n.upper().startswith(PREFIX)} - {"config", "secrets_folder"}
 
     return {
         "the environment": own(os.environ),
         "the file .env": own(dotenv_values(".env")),
+        f"the folder {secrets_folder()}": own(path.name for path in _secret_files()),
         f"the file {toml_file()}": set(toml_values()),
     }
+
+
+def _secret_files() -> list[Path]:
+    folder = secrets_folder()
+    return sorted(folder.iterdir()) if folder else []
 
 
 def _origin(name: str) -> str:
