@@ -2,7 +2,7 @@
 
 The same function as the training form, written for speed: packed weights, fused projections, one set of context keys
 and values for a conversation, whatever the number of its hypotheses. States between layers, attention and the final
-log-probabilities are float32; ``dtype`` is that of the matrix products. Knows nothing of texts or of searching.
+log-probabilities are float32; the kernels say how matrices are multiplied. Knows nothing of texts or of searching.
 """
 
 from __future__ import annotations
@@ -15,18 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dialogue.models.aligned import AlignedConfig
-from dialogue.models.caches import ContextCache, PrefixCache, RowGroups
-from dialogue.models.linear import Linear, pack
-
-
-@dataclass(slots=True)
-class AlignedState:
-    """N rows of B conversations in the middle of a search; ``positions`` (N,) of the tokens to come."""
-
-    context: ContextCache
-    groups: RowGroups
-    prefix: PrefixCache
-    positions: Tensor
+from dialogue.models.caches import ContextCache, PrefixCache, RowGroups, SearchState
+from dialogue.models.kernels import Kernels
+from dialogue.models.linear import Linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +36,30 @@ class _Layer:
 class AlignedSeq2Seq:
     """The JoinableSeq2Seq protocol over the tensors of an AlignedModel."""
 
-    def __init__(
-        self, config: AlignedConfig, tensors: Mapping[str, Tensor], *, dtype: torch.dtype, packed: bool = True
-    ) -> None:
-        """``tensors`` carry an AlignedModel's names and are read one at a time; ``packed=False`` avoids oneDNN."""
+    def __init__(self, config: AlignedConfig, tensors: Mapping[str, Tensor], kernels: Kernels) -> None:
+        """``tensors`` carry an AlignedModel's names and are read one at a time."""
         self.vocab_size = config.vocab_size
-        self._config, self._dtype, self._packed = config, dtype, packed
+        self._config, self._dtype = config, kernels.dtype
         self._rope = torch.empty(0, config.head_dim // 2, dtype=torch.complex64)
         self._embedding = tensors["embed.weight"].detach()
         self._final_gain = tensors["decoder.norm.weight"].detach().float()
-        self._head = pack(self._embedding, dtype=dtype, packed=packed)
+        self._head = kernels.pack_head(self._embedding)
         self._decoder: list[_Layer] = []
         self._encoder: list[_Layer] = []
         for i in range(config.layers):
-            self._decoder.append(self._layer(tensors, f"decoder.layers.{i}."))
+            self._decoder.append(self._layer(tensors, f"decoder.layers.{i}.", kernels))
             if i < config.layers - 1:
                 shared = (
                     tensors[f"encoder.layers.{i}.mlp.down_proj.weight"]
                     is tensors[f"decoder.layers.{i}.mlp.down_proj.weight"]
                 )
-                self._encoder.append(self._decoder[i] if shared else self._layer(tensors, f"encoder.layers.{i}."))
+                self._encoder.append(
+                    self._decoder[i] if shared else self._layer(tensors, f"encoder.layers.{i}.", kernels)
+                )
 
-    def _layer(self, tensors: Mapping[str, Tensor], prefix: str) -> _Layer:
+    def _layer(self, tensors: Mapping[str, Tensor], prefix: str, kernels: Kernels) -> _Layer:
         def get(name: str) -> Tensor:
             return tensors[f"{prefix}{name}.weight"].detach()
-
-        def packed(weight: Tensor) -> Linear:
-            return pack(weight, dtype=self._dtype, packed=self._packed)
 
         size = self._config.head_dim
         query = _interleaved(get("self_attn.q_proj").float() * size**-0.5, size)
@@ -79,17 +67,17 @@ class AlignedSeq2Seq:
         return _Layer(
             attention_gain=get("input_layernorm").float(),
             mlp_gain=get("post_attention_layernorm").float(),
-            qkv=packed(torch.cat((query, key, value))),
-            out=packed(get("self_attn.o_proj")),
-            gate_up=packed(torch.cat((get("mlp.gate_proj"), get("mlp.up_proj")))),
-            down=packed(get("mlp.down_proj")),
-            context=packed(torch.cat((key, value))) if prefix.startswith("decoder") else None,
+            qkv=kernels.pack(torch.cat((query, key, value))),
+            out=kernels.pack(get("self_attn.o_proj")),
+            gate_up=kernels.pack(torch.cat((get("mlp.gate_proj"), get("mlp.up_proj")))),
+            down=kernels.pack(get("mlp.down_proj")),
+            context=kernels.pack(torch.cat((key, value))) if prefix.startswith("decoder") else None,
         )
 
     # --- encoding ---------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> AlignedState:
+    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> SearchState:
         """(B, S) ids and mask, right-padded -> the state of B rows, one a conversation."""
         config, (batch, size) = self._config, input_ids.shape
         lengths = attention_mask.sum(-1)
@@ -102,8 +90,7 @@ class AlignedSeq2Seq:
             if i < len(self._encoder):
                 x = self._encoder_layer(self._encoder[i], x, turn, mask)
         prefix = PrefixCache(config.layers, batch, config.kv_heads, config.head_dim)
-        groups = RowGroups(torch.arange(batch), batch)
-        return AlignedState(ContextCache(values, lengths), groups, prefix, lengths.clone())
+        return SearchState.start(ContextCache(values, lengths), prefix, lengths.clone())
 
     def _remember(self, values: Tensor, layer: _Layer, x: Tensor, turn: Tensor) -> None:
         """Writes the decoder layer's keys and values of the (B, S, width) states into ``values`` (2, B, H, S, D)."""
@@ -131,7 +118,7 @@ class AlignedSeq2Seq:
     # --- decoding ---------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def step(self, last_ids: Tensor, state: AlignedState) -> tuple[Tensor, AlignedState]:
+    def step(self, last_ids: Tensor, state: SearchState) -> tuple[Tensor, SearchState]:
         """(N,) newest ids -> (N, V) float32 log-probabilities of the next token, and the state after them."""
         turn = self._rotations(int(state.positions.max()) + 1)[state.positions][:, None, :]
         state.prefix.open_column()
@@ -144,7 +131,7 @@ class AlignedSeq2Seq:
         return F.log_softmax(logits, dim=-1, dtype=torch.float32), state
 
     def _decoder_layer(
-        self, i: int, layer: _Layer, x: Tensor, turn: Tensor, state: AlignedState, hidden: Tensor | None
+        self, i: int, layer: _Layer, x: Tensor, turn: Tensor, state: SearchState, hidden: Tensor | None
     ) -> Tensor:
         """(N, width) -> (N, width): attention in one softmax over the context and the row's own prefix."""
         config = self._config
@@ -155,7 +142,7 @@ class AlignedSeq2Seq:
         mixed = _joint_attention(query, state.context.values[i], keys, values, state.groups, hidden)
         return self._rest(layer, x, mixed.flatten(1).to(self._dtype))
 
-    def _hidden(self, state: AlignedState) -> Tensor | None:
+    def _hidden(self, state: SearchState) -> Tensor | None:
         """(B, K, S + t), true where a row must not look; None where every row may look everywhere."""
         if not (state.context.ragged or state.prefix.ragged):
             return None
@@ -165,29 +152,14 @@ class AlignedSeq2Seq:
     # --- following the survivors ------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def reorder(self, state: AlignedState, rows: Tensor) -> AlignedState:
+    def reorder(self, state: SearchState, rows: Tensor) -> SearchState:
         """(M,) old row indices -> the state whose row m continues old row rows[m]."""
-        conversation = state.groups.conversation[rows]
-        state.prefix.reorder(rows)
-        state.positions = state.positions[rows]
-        if len(rows) != len(state.groups.conversation) or not torch.equal(conversation, state.groups.conversation):
-            living, conversation = torch.unique(conversation, return_inverse=True)
-            if len(living) < len(state.context):
-                state.context = state.context.keep(living)
-            state.groups = RowGroups(conversation, len(living))
-        return state
+        return state.reorder(rows)
 
     @torch.inference_mode()
-    def join(self, first: AlignedState, second: AlignedState) -> AlignedState:
+    def join(self, first: SearchState, second: SearchState) -> SearchState:
         """One state with the rows of ``first`` and then those of ``second``, each at its own step."""
-        shifted = second.groups.conversation + len(first.context)
-        conversation = torch.cat((first.groups.conversation, shifted))
-        return AlignedState(
-            first.context.beside(second.context),
-            RowGroups(conversation, len(first.context) + len(second.context)),
-            first.prefix.beside(second.prefix),
-            torch.cat((first.positions, second.positions)),
-        )
+        return first.beside(second)
 
     # --- parts of a block -------------------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ in which a row and its new parent differ. Knows tensors only; the networks are n
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -175,3 +177,40 @@ class RowGroups:
         """(B, K, …) -> (N, …)."""
         flat = x.flatten(0, 1)
         return flat if self.even else flat.index_select(0, self.place)
+
+
+@dataclass(slots=True)
+class SearchState:
+    """N rows of B conversations in the middle of a search; ``positions`` (N,) are those of the tokens to come."""
+
+    context: ContextCache
+    groups: RowGroups
+    prefix: PrefixCache
+    positions: Tensor
+
+    @classmethod
+    def start(cls, context: ContextCache, prefix: PrefixCache, positions: Tensor) -> SearchState:
+        """One row a conversation, nothing said yet."""
+        return cls(context, RowGroups(torch.arange(len(context)), len(context)), prefix, positions)
+
+    def reorder(self, rows: Tensor) -> SearchState:
+        """Row m continues old row ``rows[m]`` (M,); contexts that no row needs any more are freed."""
+        conversation = self.groups.conversation[rows]
+        self.prefix.reorder(rows)
+        self.positions = self.positions[rows]
+        if not torch.equal(conversation, self.groups.conversation):
+            living, conversation = torch.unique(conversation, return_inverse=True)
+            if len(living) < len(self.context):
+                self.context = self.context.keep(living)
+            self.groups = RowGroups(conversation, len(living))
+        return self
+
+    def beside(self, other: SearchState) -> SearchState:
+        """The rows of both, each at its own step."""
+        conversation = torch.cat((self.groups.conversation, other.groups.conversation + len(self.context)))
+        return SearchState(
+            self.context.beside(other.context),
+            RowGroups(conversation, len(self.context) + len(other.context)),
+            self.prefix.beside(other.prefix),
+            torch.cat((self.positions, other.positions)),
+        )

@@ -29,7 +29,7 @@ class ContextFormat(Protocol):
     """How one checkpoint family reads a conversation (separators, persona lines, role tokens)."""
 
     def encode(self, conversation: Conversation, budget: int) -> list[int]:
-        """At most ``budget`` token ids: persona first and whole, then the newest turns that fit (dialogue/context.py)."""
+        """At most ``budget`` token ids: persona first and whole, then the newest turns that fit (context.py)."""
         ...
 
 

@@ -112,7 +112,7 @@ class SeparatorFormat:
     """Plain turns in a row: for checkpoints that read a document and know no roles, or only those spelled out.
 
     ``begin`` and ``end`` frame the whole; ``separator`` stands between two turns; ``lead`` is put before each turn's
-    text; a label such as "User: " says who speaks, and ``cue`` ("Bot:") asks for the answer.
+    text; a label such as "User: " says who speaks, and ``cue`` (the ids of "Bot:") asks for the answer.
     """
 
     vocabulary: Vocabulary
@@ -122,18 +122,17 @@ class SeparatorFormat:
     lead: str = ""
     user_label: str = ""
     bot_label: str = ""
-    cue: str = ""
+    cue: tuple[int, ...] = ()
 
     def encode(self, conversation: Conversation, budget: int) -> list[int]:
         """At most ``budget`` ids: the persona's sentences whole, then the newest turns that fit."""
-        cue = self.vocabulary.encode(self.cue) if self.cue else []
-        room = max(budget - len(self.begin) - len(self.end) - len(cue), 1)
+        room = max(budget - len(self.begin) - len(self.end) - len(self.cue), 1)
         sentences = " ".join(persona_sentences(conversation.persona))
         head = self._piece(sentences, room, last=False) if sentences else []
         turn_room, turns = max(room - len(head), room // 2), talk(conversation)
-        last = None if cue or not turns else turns[-1]
+        last = None if self.cue or not turns else turns[-1]
         pieces = [self._piece(self._label(turn) + turn.text.strip(), turn_room, last=turn is last) for turn in turns]
-        return [*self.begin, *fit(head, pieces, room), *cue, *self.end][-budget:]
+        return [*self.begin, *fit(head, pieces, room), *self.cue, *self.end][-budget:]
 
     def _label(self, turn: Turn) -> str:
         return self.bot_label if turn.role is Role.BOT else self.user_label

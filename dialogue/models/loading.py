@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from dialogue.decoding.config import DecodingConfig
@@ -24,10 +23,9 @@ from dialogue.models.catalogue import CATALOGUE, Source, default_name, trained_f
 from dialogue.models.chat_model import ChatModel
 from dialogue.models.checkpoint import fingerprint, read_config, read_tensors
 from dialogue.models.formats import ChatMLFormat, TurnsFormat
-from dialogue.models.linear import fast_dtype
+from dialogue.models.kernels import DTYPES, choose_kernels
 from dialogue.models.vocabulary import TokenizerVocabulary
 
-DTYPES = ("auto", "float32", "bfloat16", "int8")
 NATIVE_FAMILIES = frozenset({"bart", "blenderbot", "blenderbot-small"})
 ADAPTER_FILES = "adapters*.safetensors"
 MAX_CONTEXT, MAX_REPLY = 512, 64
@@ -193,14 +191,9 @@ def _trained_format(settings: Mapping[str, Any], vocabulary: TokenizerVocabulary
 
 def _network(config: AlignedConfig, tensors: Mapping[str, Tensor], dtype: str, folder: Path) -> AlignedSeq2Seq:
     try:
-        return AlignedSeq2Seq(config, tensors, dtype=torch_dtype(dtype))
+        return AlignedSeq2Seq(config, tensors, choose_kernels(dtype))
     except (KeyError, RuntimeError) as error:
         raise UserError(f"The weights in {folder} do not fit its configuration ({error}); get them again.") from error
-
-
-def torch_dtype(dtype: str) -> torch.dtype:
-    """The type of the matrix products: the processor's best for "auto"."""
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(dtype) or fast_dtype()
 
 
 def _is_plain_llama(folder: Path, config: Mapping[str, Any]) -> bool:

@@ -6,7 +6,8 @@ tokenizers that exist only as Python code (huggingface.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -19,6 +20,27 @@ def sound(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+class SpecialTokens:
+    """Finds text that looks like a special token, and cuts it after its first character so that it stays text.
+
+    Needed besides the tokenizers' own switches: a unigram vocabulary (T5, mBART) holds ``</s>`` as an ordinary piece.
+    """
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        longest_first = sorted((token for token in tokens if len(token) > 1), key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def cut(self, text: str) -> list[str]:
+        """The text in pieces, none of which holds a whole special token; one piece where there was none."""
+        if self._pattern is None:
+            return [text]
+        pieces, start = [], 0
+        while found := self._pattern.search(text, start):
+            pieces.append(text[start : found.start() + 1])
+            start = found.start() + 1
+        return [*pieces, text[start:]]
+
+
 class TokenizerVocabulary:
     """A ``tokenizer.json`` behind the Vocabulary protocol."""
 
@@ -29,6 +51,8 @@ class TokenizerVocabulary:
             True  # a person who types "<|im_end|>" gets these characters, not a control token
         )
         self._tokenizer = tokenizer
+        added = tokenizer.get_added_tokens_decoder().values()
+        self._special = SpecialTokens(token.content for token in added if token.special)
 
     @classmethod
     def from_file(cls, path: Path) -> TokenizerVocabulary:
@@ -45,7 +69,8 @@ class TokenizerVocabulary:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of plain text; text that looks like a special token is read as plain text."""
-        return list(self._tokenizer.encode(sound(text), add_special_tokens=False).ids)
+        pieces = self._special.cut(sound(text))
+        return [i for piece in pieces for i in self._tokenizer.encode(piece, add_special_tokens=False).ids]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Plain text, special tokens left out."""

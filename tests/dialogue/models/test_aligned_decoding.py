@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from dialogue.decoding.protocol import JoinableSeq2Seq
 from dialogue.models.aligned import AlignedConfig, EncoderKind, aligned_state
-from dialogue.models.aligned_decoding import AlignedSeq2Seq, AlignedState
+from dialogue.models.aligned_decoding import AlignedSeq2Seq
+from dialogue.models.caches import SearchState
+from dialogue.models.kernels import plain_kernels
 from tests.dialogue.models.tiny_aligned import VOCABULARY, batch, expected, search_form, tiny_model
 
 KINDS: tuple[EncoderKind, ...] = ("causal", "bidirectional")
@@ -25,7 +27,7 @@ class Walk:
 
     def __init__(self, kind: EncoderKind, start: list[list[int]]) -> None:
         self.model, self.search = MODELS[kind], SEARCHES[kind]
-        self.state: AlignedState = self.search.encode(*batch(start))
+        self.state: SearchState = self.search.encode(*batch(start))
         self.rows: list[tuple[list[int], list[int]]] = [(context, []) for context in start]
 
     def step(self, tokens: list[int]) -> None:
@@ -98,7 +100,7 @@ def test_a_causal_encoder_gives_the_plain_language_model() -> None:
         )
     )  # fmt: skip
     config = AlignedConfig.from_llama(llama.config.to_dict(), "causal")
-    search = AlignedSeq2Seq(config, aligned_state(config, llama.state_dict()), dtype=torch.float32)
+    search = AlignedSeq2Seq(config, aligned_state(config, llama.state_dict()), plain_kernels(torch.float32))
     ids = torch.randint(0, 71, (1, 20))
     with torch.inference_mode():
         wanted = llama(ids).logits[0].log_softmax(-1)

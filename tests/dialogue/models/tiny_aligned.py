@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dialogue.models.aligned import AlignedConfig, AlignedModel, EncoderKind
 from dialogue.models.aligned_decoding import AlignedSeq2Seq
+from dialogue.models.kernels import plain_kernels
 
 VOCABULARY = 61
 
@@ -25,7 +26,7 @@ def tiny_model(encoder: EncoderKind, seed: int = 0) -> AlignedModel:
 
 def search_form(model: AlignedModel, dtype: torch.dtype = torch.float32, *, packed: bool = True) -> AlignedSeq2Seq:
     """The same network behind the search protocol."""
-    return AlignedSeq2Seq(model.config, model.state_dict(), dtype=dtype, packed=packed)
+    return AlignedSeq2Seq(model.config, model.state_dict(), plain_kernels(dtype, packed=packed))
 
 
 def batch(contexts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
