@@ -144,7 +144,7 @@ class Beam:
         score, at = total.topk(min(count, total.shape[1]), dim=1)
         beam, token = at // best.shape[2], ids.flatten(1).gather(1, at)
         raw = beams.log_probs[rows].gather(1, beam) + log_probs.flatten(1).gather(1, beam * scores.shape[2] + token)
-        return _padded(Continuations(beam, token, score, raw), count)
+        return padded(Continuations(beam, token, score, raw), count)
 
     def _finish(self, found: Continuations, cells: Tensor, ended: Tensor) -> None:
         """Merge the first K continuations that ended into the pool and keep the K best of both."""
@@ -160,23 +160,28 @@ class Beam:
             "done_scores": score,
             "done_lengths": torch.cat([beams.done_lengths, lengths], dim=1).gather(1, at),
             "done_log_probs": torch.cat([beams.done_log_probs, found.log_prob[:, :width]], dim=1).gather(1, at),
-            "done_tokens": _gather(torch.cat([beams.done_tokens, cells[:, :width]], dim=1), at),
+            "done_tokens": gather_rows(torch.cat([beams.done_tokens, cells[:, :width]], dim=1), at),
         }
         self.beams = replace(beams, **merged)
 
     def _survive(self, found: Continuations, cells: Tensor, ended: Tensor) -> Tensor:
         """Make the first K continuations that go on the live ones: (R, K) their parent rows in the model."""
-        score, at = found.score.masked_fill(ended, NEVER).topk(self.width, dim=1)
+        score, at = self._survivors(found.score.masked_fill(ended, NEVER))
         beam = found.beam.gather(1, at)
         dead = found.score.amax(dim=1) == NEVER
         self._save_the_last(dead)
         self.beams = replace(
-            self.beams, tokens=_gather(cells, at), scores=score, log_probs=found.log_prob.gather(1, at),
+            self.beams, tokens=gather_rows(cells, at), scores=score, log_probs=found.log_prob.gather(1, at),
             lengths=self.beams.lengths + 1,
         )  # fmt: skip
         self.beams = replace(self.beams, closed=self.beams.closed | self._settled() | dead)
         first = torch.arange(len(score), device=score.device)[:, None]
         return first // self.beams_per_request + 0 * beam if self.fresh else first * self.width + beam
+
+    def _survivors(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """The K best of (R, C) continuations that go on: (R, K) scores and which they are."""
+        best, at = scores.topk(self.width, dim=1)
+        return best, at
 
     def _settled(self) -> Tensor:
         """(R,) whether nothing live may still enter the pool: the three rules of transformers' ``early_stopping``."""
@@ -258,17 +263,17 @@ def expected_score(config: DecodingConfig, log_prob: float, length: int) -> floa
 
 def _extended(beams: Beams, found: Continuations) -> Tensor:
     """(R, C, L) token rows of all continuations."""
-    cells = _gather(beams.tokens, found.beam)
+    cells = gather_rows(beams.tokens, found.beam)
     at = (beams.lengths + 1)[:, None, None].expand(-1, found.token.shape[1], 1)
     return cells.scatter(2, at, found.token[..., None])
 
 
-def _gather(cells: Tensor, at: Tensor) -> Tensor:
+def gather_rows(cells: Tensor, at: Tensor) -> Tensor:
     """(R, C, L) and (R, K) -> (R, K, L)."""
     return cells.gather(1, at[..., None].expand(-1, -1, cells.shape[2]))
 
 
-def _padded(found: Continuations, count: int) -> Continuations:
+def padded(found: Continuations, count: int) -> Continuations:
     """Impossible continuations added on the right until there are ``count``."""
     missing = count - found.score.shape[1]
     if missing == 0:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dialogue.decoding.beam import NEVER, Beam, Continuations, _padded
+from dialogue.decoding.beam import NEVER, Beam, Continuations, gather_rows, padded
 from dialogue.decoding.randomness import uniforms
 from dialogue.decoding.request import DecodingRequest
 from dialogue.decoding.warpers import draw, warp, warpers_for
@@ -72,6 +73,12 @@ class DelayedBeam(Beam):
         pairs = ((getattr(drawn, name), getattr(best, name)) for name in ("beam", "token", "score", "log_prob"))
         return Continuations(*(torch.where(early, one, other) for one, other in pairs))
 
+    def _survivors(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """As in beam search; each hypothesis takes its random numbers along when places change."""
+        best, at = super()._survivors(scores)
+        self.beams = replace(self.beams, uniforms=gather_rows(self.beams.uniforms, at.clamp(max=self.width - 1)))
+        return best, at
+
     def _drawn(self, scores: Tensor, log_probs: Tensor) -> Continuations:
         """One drawn continuation per hypothesis; the other half of the 2K stays impossible."""
         rows, live, _ = scores.shape
@@ -84,7 +91,7 @@ class DelayedBeam(Beam):
         if live < self.width:
             score = score.masked_fill(_seen_before(token), NEVER)
         raw = self.beams.log_probs + log_probs.gather(2, token[..., None]).squeeze(2)
-        return _padded(Continuations(beam, token, score, raw), 2 * self.width)
+        return padded(Continuations(beam, token, score, raw), 2 * self.width)
 
 
 def _seen_before(token: Tensor) -> Tensor:

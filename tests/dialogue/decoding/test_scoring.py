@@ -1,0 +1,49 @@
+"""Teacher forcing through the search protocol: the same numbers as the searches, whoever is in the batch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dialogue.decoding.scoring import score
+from tests.dialogue.decoding.test_parity import tiny_bart
+from tests.dialogue.decoding.tiny_models import RecurrentModel, TransformersModel
+
+MODEL = RecurrentModel(9, 1)
+IDS = st.lists(st.integers(3, 8), min_size=1, max_size=5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(IDS, st.lists(st.integers(1, 8), max_size=5)), min_size=1, max_size=6))
+def test_a_reply_scores_the_same_alone_and_in_a_crowd(pairs: list[tuple[list[int], list[int]]]) -> None:
+    contexts, replies = [context for context, _ in pairs], [reply for _, reply in pairs]
+    together = score(MODEL, contexts, replies, start_id=0, pad_id=2)
+    for context, reply, tokens in zip(contexts, replies, together, strict=True):
+        assert len(tokens) == len(reply)
+        assert tokens == pytest.approx(score(MODEL, [context], [reply], start_id=0, pad_id=2)[0], abs=1e-5)
+
+
+def test_scores_equal_transformers_forward_pass() -> None:
+    torch.manual_seed(3)
+    network, start_id, _, pad_id = tiny_bart(40, 0.8)
+    context, reply = [5, 6, 7], [9, 8, 10, 2]
+    with torch.inference_mode():
+        logits = network(
+            input_ids=torch.tensor([context]), decoder_input_ids=torch.tensor([[start_id, *reply[:-1]]])
+        ).logits
+    wanted = logits[0].log_softmax(dim=-1)[range(len(reply)), reply].tolist()
+    found = score(TransformersModel(network), [context], [reply], start_id=start_id, pad_id=pad_id)[0]
+    assert found == pytest.approx(wanted, abs=1e-5)
+
+
+def test_equal_contexts_are_encoded_once() -> None:
+    model = RecurrentModel(9, 1)
+    score(model, [(3, 4)] * 5 + [(3, 5)], [(6, 7)] * 6, start_id=0, pad_id=2)
+    assert model.encodings == 2
+
+
+def test_contexts_and_replies_must_be_pairs() -> None:
+    with pytest.raises(ValueError, match="one context for each reply"):
+        score(MODEL, [(3,)], [(4,), (5,)], start_id=0, pad_id=2)
