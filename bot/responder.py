@@ -64,6 +64,11 @@ class Responder:
         self.safety = safety
         self._batcher = batcher
 
+    @property
+    def batcher(self) -> Batcher:
+        """The queue before the model: how many wait, how many are decoded, whether its thread lives."""
+        return self._batcher
+
     def decoding(self, preset_name: str | None, seed: int | None) -> DecodingConfig:
         """The named preset, or the model's own defaults, with a seed: a fresh one where none is asked for."""
         config = preset(preset_name) if preset_name else self.model.defaults

@@ -110,6 +110,11 @@ class Batcher:
         """Requests being decoded."""
         return len(self._live)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the model thread runs and takes requests."""
+        return self._thread.is_alive() and not self._closing
+
     async def close(self, *, drain_s: float = 10.0) -> None:
         """Take nothing new, finish what is under way for at most ``drain_s``, refuse the rest, join the thread."""
         with self._changed:
