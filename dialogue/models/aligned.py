@@ -99,6 +99,14 @@ def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
     return x * cos.to(x.dtype) + torch.cat((-second, first), dim=-1) * sin.to(x.dtype)
 
 
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    """Softmax attention; on CPU by plain products, whose backward pass is several times faster at dialogue lengths."""
+    if query.device.type != "cpu":
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
+    return torch.matmul(scores.masked_fill(~mask, -torch.inf).softmax(-1), value)
+
+
 class Attention(nn.Module):
     """Grouped-query attention of some states over others."""
 
@@ -117,12 +125,12 @@ class Attention(nn.Module):
         query = rotate(self._heads(self.q_proj(x)), angles)
         key = rotate(self._heads(self.k_proj(seen)), seen_angles).repeat_interleave(self.groups, dim=1)
         value = self._heads(self.v_proj(seen)).repeat_interleave(self.groups, dim=1)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        mixed = attend(query, key, value, mask)
         joined: Tensor = self.o_proj(mixed.transpose(1, 2).flatten(2))
         return joined
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        return x.view(*x.shape[:2], -1, self.head_dim).transpose(1, 2)
 
 
 class MLP(nn.Module):

@@ -23,7 +23,8 @@ def tiny_llama(seed: int = 0) -> LlamaForCausalLM:
         rope_parameters={"rope_type": "default", "rope_theta": 100000.0},
         initializer_range=0.3,
     )
-    return LlamaForCausalLM(config).eval()
+    llama: LlamaForCausalLM = LlamaForCausalLM(config).train(False)
+    return llama
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,8 @@ def test_the_real_base_with_a_causal_encoder_equals_the_plain_language_model() -
         folder = base_checkpoint().folder
     except UserError as error:
         pytest.skip(str(error))
-    llama = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    llama = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    llama.train(False)
     model = aligned_from_llama(folder, "causal").eval()
     context, reply = torch.tensor([[504, 3575, 282, 4649, 314]]), torch.tensor([[1, 7042, 28, 253]])
     with torch.inference_mode():

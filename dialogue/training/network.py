@@ -1,0 +1,77 @@
+"""The networks that are trained: adapters over the shared base, the whole network, or one from scratch."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from dialogue.models.aligned import AlignedConfig, AlignedModel, EncoderKind, Rotary, aligned_from_llama, load_llama
+from dialogue.training.adapters import AdapterConfig, attach
+from dialogue.training.examples import IGNORED, Batch
+from dialogue.training.losses import LossSettings, repeats, reply_loss
+
+Method = Literal["adapters", "full", "scratch"]
+
+
+def with_adapters(folder: Path, encoder: EncoderKind, adapters: AdapterConfig) -> AlignedModel:
+    """The base in bfloat16, its memory shared by both stacks and frozen, with fresh adapters to train."""
+    config, state = load_llama(folder, encoder)
+    with torch.device("meta"):
+        model = AlignedModel(config)
+    model.rotary = Rotary(config.head_dim, config.rope_theta)
+    model.load_state_dict(state, assign=True)
+    attach(model, adapters)
+    return model
+
+
+def whole(folder: Path, encoder: EncoderKind) -> AlignedModel:
+    """The base in float32, each stack with weights of its own, all of them trained."""
+    return aligned_from_llama(folder, encoder)
+
+
+def from_scratch(config: AlignedConfig, seed: int) -> AlignedModel:
+    """A new network: matrices drawn with standard deviation 0.02, those that add to the stream scaled down by depth
+    (Radford et al. 2019).
+    """
+    torch.manual_seed(seed)
+    model = AlignedModel(config)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 1:
+            adds = name.endswith(("o_proj.weight", "down_proj.weight"))
+            nn.init.normal_(parameter, std=0.02 / ((2 * config.layers) ** 0.5 if adds else 1.0))
+    return model
+
+
+def trained_parameters(model: AlignedModel) -> dict[str, nn.Parameter]:
+    """What the optimizer changes, by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+class ReplyLoss:
+    """The loss of a network on a batch. Whole networks run under bfloat16 autocast, adapters over a bfloat16 base
+    need none.
+    """
+
+    def __init__(self, model: AlignedModel, settings: LossSettings | None = None) -> None:
+        self.model, self.settings = model, settings or LossSettings()
+        self.autocast = model.embed.weight.dtype == torch.float32
+
+    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(weighted nats, sum of the weights)."""
+        device = self.model.embed.weight.device
+        batch = batch.to(device)
+        context = torch.autocast(device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
+        with context:
+            states = self.model.states(batch.input_ids, batch.attention_mask, batch.decoder_ids)
+            keep = batch.labels != IGNORED
+            weights = batch.weights[keep]
+            unwanted = None
+            if self.settings.unlikelihood:
+                unwanted = repeats(batch.decoder_ids, batch.labels, self.settings.repeat_ngram)[keep]
+            head = self.model.embed.weight
+            nats = reply_loss(states[keep], head, batch.labels[keep], weights, unwanted, self.settings)
+        return nats, weights.sum()
