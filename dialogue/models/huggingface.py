@@ -22,6 +22,11 @@ from dialogue.models.families import TokenVocabulary, positions, read_settings, 
 from dialogue.models.kernels import torch_dtype
 from dialogue.models.vocabulary import SpecialTokens, TokenizerVocabulary, sound
 
+DAMAGE = (OSError, ValueError, KeyError, RuntimeError, TypeError, EOFError, pickle.UnpicklingError)
+"""What transformers and torch raise over files that are damaged or meant for something else."""
+
+TOKENIZER_FILES = ("vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
+
 
 @dataclass(slots=True)
 class HuggingFaceState:
@@ -101,6 +106,8 @@ def load_vocabulary(folder: Path) -> TokenVocabulary:
     """
     if (folder / "tokenizer.json").is_file():
         return TokenizerVocabulary.from_file(folder / "tokenizer.json")
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):  # transformers would make an empty one
+        raise UserError(f"{folder} has no tokenizer; copy its tokenizer.json there.")
     from transformers import AutoTokenizer
 
     try:
@@ -153,6 +160,7 @@ def _is_encoder_decoder(folder: Path) -> bool:
 def open_network(folder: Path, auto_class: str, dtype: str) -> Any:
     """The network in ``folder``, every weight present; raises UserError when any is damaged or missing."""
     import transformers
+    from safetensors import SafetensorError
 
     weight_files(folder)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -165,7 +173,7 @@ def open_network(folder: Path, auto_class: str, dtype: str) -> Any:
             weights_only=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
+    except (*DAMAGE, SafetensorError) as error:
         raise UserError(f"{folder} holds no model that can be run here: {_line(error)}") from error
     lacking = sorted(info["missing_keys"]) + sorted(str(key) for key in info.get("mismatched_keys", ()))
     if lacking:

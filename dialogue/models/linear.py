@@ -29,6 +29,11 @@ _PLAIN_ACTIVATIONS: dict[str | None, Callable[[Tensor], Tensor]] = {
 }
 
 
+def _reorder(weight: Tensor, rows: int) -> Tensor:
+    blocked: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
+    return blocked
+
+
 @functools.cache
 def packing_works() -> bool:
     """Whether this torch has the private oneDNN operators and they compute what they should."""
@@ -54,7 +59,7 @@ class PackedLinear:
     """A weight (O, I) in oneDNN's blocked layout, with bias and activation fused behind the product."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, activation: str | None) -> None:
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS_EXPECTED)
+        self._weight = _reorder(weight.contiguous(), ROWS_EXPECTED)
         self._bias = None if bias is None else bias.clone()
         self._activation = _ONEDNN_ACTIVATIONS[activation]
         self._algorithm = "none" if activation == "gelu" else ""

@@ -148,7 +148,7 @@ def load_adapters(
         pad_id=reading.turn_end,
         max_context=int(settings.get("max_context", MAX_CONTEXT)),
         max_reply=int(settings.get("max_reply", MAX_REPLY)),
-        defaults=CHAT_DEFAULTS.with_(**settings.get("decoding", {})),
+        defaults=_trained_defaults(settings, folder),
         languages=frozenset(settings.get("languages", ["en"])),
         fingerprint=fingerprint(folder, base.sha256, dtype, pattern=ADAPTER_FILES),
     )
@@ -187,6 +187,13 @@ def _trained_format(settings: Mapping[str, Any], vocabulary: TokenizerVocabulary
     if settings.get("format") != "turns":
         raise UserError(f"{folder}/config.json names format {settings.get('format')!r}; only 'turns' is known.")
     return TurnsFormat(vocabulary)
+
+
+def _trained_defaults(settings: Mapping[str, Any], folder: Path) -> DecodingConfig:
+    try:
+        return CHAT_DEFAULTS.with_(**settings.get("decoding", {}))
+    except TypeError as error:
+        raise UserError(f"{folder}/config.json has a decoding setting that is not known ({error}).") from error
 
 
 def _network(config: AlignedConfig, tensors: Mapping[str, Tensor], dtype: str, folder: Path) -> AlignedSeq2Seq:
