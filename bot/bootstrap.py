@@ -17,7 +17,6 @@ from bot.responder import Responder
 from bot.settings import Settings
 from bot.turnstile import Turnstile
 from dialogue.batcher import Batcher
-from dialogue.decoding.config import preset
 from dialogue.errors import StorageError
 from dialogue.generator import Generator
 from dialogue.models.chat_model import ChatModel
@@ -33,7 +32,6 @@ async def open_engine(
     settings: Settings, on_progress: Callable[[str], None] = lambda line: None
 ) -> AsyncIterator[ChatEngine]:
     """An engine ready to answer. Leaving finishes or refuses the queue, joins the model thread, closes the store."""
-    check(settings)
     store = open_history(settings)
     try:
         async with open_responder(settings, on_progress) as responder:
@@ -63,13 +61,6 @@ async def open_responder(
         yield Responder(model, batcher, safety)
     finally:
         await batcher.close()
-
-
-def check(settings: Settings) -> None:
-    """Wrong names are told before anything slow starts: UnknownName for a preset or persona."""
-    if settings.preset:
-        preset(settings.preset)
-    load_persona(settings.persona)
 
 
 def open_history(settings: Settings) -> HistoryStore:

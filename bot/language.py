@@ -23,84 +23,12 @@ _FUNCTION_WORDS = {
     "pt": "que o os uma com não você olá obrigado obrigada como está muito hoje também por eu tudo bem",
     "nl": "ik je het een en niet met van voor hallo dank hoe gaat jij dat wat ook heel vandaag ben",
 }
-_ENGLISH = frozenset(
-    """
-    the a an and is are was were i you he she it we they my your do does did what how who why where when not no yes
-    to of in on at for with that this but have has can will would like me so if or be been there their them his her
-    our just about
-    """.split()  # noqa: SIM905 - a list of seventy quoted words reads worse
-)
-_WORDS = {
-    "es": "que el los las una por con está estás cómo qué pero muy gracias hola eres tienes tengo quiero dónde hoy",
-    "fr": "je tu il elle nous vous est les des une pas que qui avec pour bonjour merci suis êtes c'est j'ai ça où très",
-    "de": "ich du er wir ihr und ist nicht das ein eine mit für auf hallo danke wie geht bist dir mir heute auch sehr",
-    "it": "che il gli una con per non sono sei ciao grazie come stai perché questo anche molto oggi della hai",
-    "pt": "que o os uma com não você olá obrigado obrigada como está muito hoje também por eu tudo bem",
-    "nl": "ik je het een en niet met van voor hallo dank hoe gaat jij dat wat ook heel vandaag ben",
-}
-_ENGLISH = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "and",
-        "is",
-        "are",
-        "was",
-        "were",
-        "i",
-        "you",
-        "he",
-        "she",
-        "it",
-        "we",
-        "they",
-        "my",
-        "your",
-        "do",
-        "does",
-        "did",
-        "what",
-        "how",
-        "who",
-        "why",
-        "where",
-        "when",
-        "not",
-        "no",
-        "yes",
-        "to",
-        "of",
-        "in",
-        "on",
-        "at",
-        "for",
-        "with",
-        "that",
-        "this",
-        "but",
-        "have",
-        "has",
-        "can",
-        "will",
-        "would",
-        "like",
-        "me",
-        "so",
-        "if",
-        "or",
-        "be",
-        "been",
-        "there",
-        "their",
-        "them",
-        "his",
-        "her",
-        "our",
-        "just",
-        "about",
-    ]
-)
+_ENGLISH_WORDS = """
+    the a an and is are was were i you he she it we they my your do does did what how who why where when not no yes to
+    of in on at for with that this but have has can will would like me so if or be been there their them his her our
+    just about
+"""
+_ENGLISH = frozenset(_ENGLISH_WORDS.split())
 _WORDS = {code: frozenset(words.split()) - _ENGLISH for code, words in _FUNCTION_WORDS.items()}
 
 SORRY = {

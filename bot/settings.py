@@ -145,6 +145,15 @@ def load_settings(**overrides: Any) -> Settings:
         raise UserError(
             f"The setting {name} = {value} is not valid ({first['msg']}); it comes from {_origin(name)}."
         ) from None
+    _check_names(settings)
+    return settings
+
+
+def _check_names(settings: Settings) -> None:
+    """Wrong names are told before anything slow starts."""
+    load_persona(settings.persona)
+    if settings.preset:
+        preset(settings.preset)
 
 
 def _refuse_unknown() -> None:

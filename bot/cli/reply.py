@@ -39,12 +39,11 @@ async def _run(settings: Settings, contexts: Path, out: Path, seed: int, trace: 
     from rich.progress import Progress
 
     from bot.batch import Output, Row, answer_all, made_by, read_rows
-    from bot.bootstrap import check, open_responder
+    from bot.bootstrap import open_responder
     from bot.doors.why import explain
     from bot.exchange import Reply
     from dialogue.persona_cards import load_persona
 
-    check(settings)
     rows = read_rows(contexts, load_persona(settings.persona))
     console = Console(stderr=True)
     async with open_responder(settings, lambda line: console.print(line, style="dim")) as responder:
