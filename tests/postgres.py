@@ -30,19 +30,19 @@ class PostgresServer:
     binaries: Path
     folder: Path
     password: str
-    template: str | None = None
+    shared: str | None = None
 
     def url(self, database: str) -> str:
         """The address of one of its databases."""
         return f"postgresql://{_USER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
-    def new_database(self, template: str = "template1") -> str:
-        """The address of a new database: empty, or a copy of another one that nobody is connected to."""
+    def new_database(self) -> str:
+        """The address of a new, empty database."""
         import psycopg
 
         name = f"t{secrets.token_hex(6)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+            connection.execute(f"CREATE DATABASE {name}".encode())
         return self.url(name)
 
     def stop(self, mode: str = "fast") -> None:

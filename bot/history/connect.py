@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from enum import Enum, auto
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -61,14 +62,22 @@ def make_private_file(path: Path) -> None:
         raise StorageError(f"The history database {path} cannot be opened for writing: {reason}.") from None
 
 
-def open_engine(url: URL, *, foreign_keys: bool = True) -> Engine:
-    """An engine that never prints what it writes. ``foreign_keys=False`` is for migrations, which rebuild tables."""
+class Purpose(Enum):
+    """What an engine is opened for: talking, rebuilding tables (then foreign keys are off), or looking only."""
+
+    USE = auto()
+    MIGRATE = auto()
+    LOOK = auto()
+
+
+def open_engine(url: URL, purpose: Purpose = Purpose.USE) -> Engine:
+    """An engine that never prints what it writes."""
     if not is_sqlite(url):
         return create_engine(
             url, hide_parameters=True, pool_pre_ping=True, connect_args=_postgres_options(url), **_POOL
         )
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_S}, **_POOL)
-    event.listen(engine, "connect", lambda connection, _: _set_up_sqlite(connection, foreign_keys))
+    event.listen(engine, "connect", lambda connection, _: _set_up_sqlite(connection, purpose))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -78,14 +87,33 @@ def writing(engine: Engine) -> Engine:
     return engine.execution_options(writes=True)
 
 
-def _set_up_sqlite(connection: sqlite3.Connection, foreign_keys: bool) -> None:
+class SameFile:
+    """Notices that a SQLite file was moved, deleted or replaced: SQLite would go on writing where nobody looks."""
+
+    def __init__(self, url: URL) -> None:
+        self._path = file_of(url) if is_sqlite(url) else None
+        self._first = self._identity()
+
+    def check(self) -> None:
+        """Raise StorageError unless the file is still the one that was opened."""
+        if self._identity() != self._first:
+            raise StorageError(f"The history database {self._path} was moved or deleted while in use; start again.")
+
+    def _identity(self) -> tuple[int, int] | None:
+        if self._path is None:
+            return None
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return (0, 0)
+        return found.st_dev, found.st_ino
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, purpose: Purpose) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "secure_delete=ON",
-        f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
-    ):
+    foreign_keys = "OFF" if purpose is Purpose.MIGRATE else "ON"
+    pragmas = ["journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", f"foreign_keys={foreign_keys}"]
+    for pragma in ["query_only=ON"] if purpose is Purpose.LOOK else pragmas:
         connection.execute(f"PRAGMA {pragma}").close()
 
 

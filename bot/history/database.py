@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, func, inspect, select, text
 
-from bot.history.connect import file_of, is_sqlite, make_private_file, open_engine, parsed, writing
+from bot.history.connect import Purpose, file_of, is_sqlite, make_private_file, open_engine, parsed, writing
 from bot.history.faults import named, storage_faults
 from bot.history.files import automatic_backup_path, copy_database
 from bot.history.people import key_file
@@ -97,7 +97,7 @@ def upgrade(url: str, *, to: str = "head") -> Upgraded:
     parts = parsed(url)
     if is_sqlite(parts):
         make_private_file(file_of(parts))
-    with _engine(parts, foreign_keys=False) as engine:
+    with _engine(parts, Purpose.MIGRATE) as engine:
         with engine.connect() as connection:
             age, before = age_of(connection), revision_of(connection)
         refuse_unusable(age, parts)
@@ -114,7 +114,7 @@ def check(url: str) -> Checked:
     parts = parsed(url)
     if is_sqlite(parts) and not file_of(parts).exists():
         raise UserError(f"{named(parts)} does not exist yet; it is made by the first chat.")
-    with _engine(parts) as engine, engine.connect() as connection:
+    with _engine(parts, Purpose.LOOK) as engine, engine.connect() as connection:
         age = age_of(connection)
         refuse_unusable(age, parts)
         tables = set(inspect(connection).get_table_names())
@@ -150,8 +150,8 @@ def backup(url: str, to: Path | None = None) -> Path:
 
 
 @contextmanager
-def _engine(url: URL, *, foreign_keys: bool = True) -> Iterator[Engine]:
-    engine = open_engine(url, foreign_keys=foreign_keys)
+def _engine(url: URL, purpose: Purpose) -> Iterator[Engine]:
+    engine = open_engine(url, purpose)
     try:
         with storage_faults(url):
             yield engine

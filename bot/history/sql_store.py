@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from bot.exchange import Exchange, Export, Feedback, Forgotten, Reply
 from bot.history import erasure, reading
-from bot.history.connect import writing
+from bot.history.connect import SameFile, writing
 from bot.history.export import exported
 from bot.history.faults import storage_faults
 from bot.history.keeping import check_settings, identifier, kept, storable
@@ -47,7 +47,7 @@ class SqlStore:
 
     def __init__(self, engine: Engine, pseudonyms: Pseudonyms) -> None:
         self._engine, self._writer = engine, writing(engine)
-        self._pseudonyms = pseudonyms
+        self._pseudonyms, self._file = pseudonyms, SameFile(engine.url)
         self._shared_locks = PostgresLocks(engine) if engine.dialect.name == "postgresql" else None
         self._locks = self._shared_locks or LocalLocks()
 
@@ -218,6 +218,7 @@ class SqlStore:
 
     @contextmanager
     def _write(self) -> Iterator[Session]:
+        self._file.check()
         with storage_faults(self._engine.url), Session(self._writer) as session, session.begin():
             yield session
 

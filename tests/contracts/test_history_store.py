@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.exchange import Feedback
+from bot.history import erasure
 from bot.history.opening import open_store
 from bot.history.store import OWN_SCOPE, AlreadyAnswered, HistoryStore
 from dialogue.candidates import Candidate, Hypothesis
@@ -295,11 +296,12 @@ def test_retention_removes_what_is_older_and_only_that(store: HistoryStore) -> N
     assert not any(store.purge(START + timedelta(minutes=30)).counts.values())
 
 
-def test_retention_goes_through_more_than_one_batch(store: HistoryStore) -> None:
-    for number in range(503):
+def test_retention_goes_through_more_than_one_batch(store: HistoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasure, "_BATCH", 4)
+    for number in range(10):
         store.append(HERE, exchange(str(number), minute=number))
-    assert store.purge(START + timedelta(minutes=502)).counts["turns"] == 2 * 502
-    assert texts(store) == ["502", "Hello there."]
+    assert store.purge(START + timedelta(minutes=8)).counts["turns"] == 2 * 8
+    assert texts(store)[::2] == ["8", "9"]
 
 
 def test_leaving_a_server_erases_its_channels_only(store: HistoryStore) -> None:

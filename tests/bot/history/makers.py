@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import text
+
 from bot.exchange import Exchange, Source
+from bot.history.connect import open_engine, parsed
 from bot.history.database import upgrade
 from bot.history.opening import open_store
 from bot.history.store import HistoryStore
+from bot.history.tables import Base
 from dialogue.candidates import Candidate, Hypothesis
 from dialogue.turns import ConversationKey, PersonKey, Role, Turn
 from safety.verdict import ALLOW, Action, SafetyVerdict, Span
@@ -63,12 +67,15 @@ def sqlite_url(folder: Path) -> str:
 
 
 def postgres_url(server: PostgresServer) -> str:
-    """The address of a new database that is up to date; the first call makes the template of all others."""
-    if server.template is None:
-        made = server.new_database()
-        upgrade(made)
-        server.template = made.rsplit("/", 1)[1]
-    return server.new_database(server.template)
+    """The address of a database that is up to date and empty: one for all tests, because making one is slow."""
+    if server.shared is None:
+        server.shared = server.new_database()
+        upgrade(server.shared)
+    engine = open_engine(parsed(server.shared))
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(Base.metadata.tables)}"))
+    engine.dispose()
+    return server.shared
 
 
 def open_sqlite(folder: Path) -> HistoryStore:

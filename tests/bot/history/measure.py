@@ -77,12 +77,13 @@ def main() -> None:
 def _report(url: str, exchanges: int) -> None:
     upgrade(url)
     store = open_store(url, person_key=KEY)
+    empty = check(url).size_bytes
     figures = measure(store, exchanges)
     start = time.perf_counter()
     counts = store.forget(PersonKey("bench", "7"))
     figures["forget one of 50 people"] = 1000 * (time.perf_counter() - start)
     store.close()
-    figures["bytes per exchange"] = check(url).size_bytes / (exchanges - counts.counts["turns"] / 2)
+    figures["bytes per exchange"] = (check(url).size_bytes - empty) / (exchanges - counts.counts["turns"] / 2)
     for name, value in figures.items():
         print(f"{name:<26}{value:10.2f}")  # noqa: T201 - a script's table
     print(json.dumps({"url": url.split(":")[0], "exchanges": exchanges, **figures}))  # noqa: T201

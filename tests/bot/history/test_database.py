@@ -164,6 +164,15 @@ def test_check_counts_rows_and_finds_nothing_wrong_with_a_sound_database(url: st
     }
 
 
+def test_check_changes_no_byte_and_works_on_a_file_that_may_not_be_written(tmp_path: Path) -> None:
+    open_sqlite(tmp_path).close()
+    target = backup(sqlite_url(tmp_path), tmp_path / "copies" / "copy.sqlite3")
+    target.chmod(0o400)
+    before = target.read_bytes()
+    assert check(f"sqlite:///{target}").problems == ()
+    assert target.read_bytes() == before and len(list(target.parent.iterdir())) == 1
+
+
 def test_check_finds_damage(tmp_path: Path) -> None:
     store = open_sqlite(tmp_path)
     for number in range(50):
