@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from dialogue.errors import UserError
 from dialogue.models.aligned import AlignedConfig, AlignedModel, EncoderKind, Rotary, aligned_from_llama, load_llama
 from dialogue.training.adapters import AdapterConfig, attach
 from dialogue.training.examples import IGNORED, Batch
 from dialogue.training.losses import LossSettings, repeats, reply_loss
-
-Method = Literal["adapters", "full", "scratch"]
+from dialogue.training.recipes import Recipe
 
 
 def with_adapters(folder: Path, encoder: EncoderKind, adapters: AdapterConfig) -> AlignedModel:
@@ -44,6 +43,45 @@ def from_scratch(config: AlignedConfig, seed: int) -> AlignedModel:
             adds = name.endswith(("o_proj.weight", "down_proj.weight"))
             nn.init.normal_(parameter, std=0.02 / ((2 * config.layers) ** 0.5 if adds else 1.0))
     return model
+
+
+def tie_stacks(model: AlignedModel) -> None:
+    """Make the encoder's layers the decoder's own; with a causal encoder that is a decoder-only language model."""
+    for index in range(len(model.encoder.layers)):
+        model.encoder.layers[index] = model.decoder.layers[index]
+
+
+def build(recipe: Recipe, base: Path, vocabulary: int) -> AlignedModel:
+    """The recipe's network in training mode; ``vocabulary`` is the tokenizer's size, for one from scratch."""
+    torch.manual_seed(recipe.seed)
+    if recipe.method == "adapters":
+        model = with_adapters(base, recipe.encoder, recipe.adapters)
+    elif recipe.method == "full":
+        model = whole(base, recipe.encoder)
+    else:
+        model = from_scratch(scratch_config(recipe, vocabulary), recipe.seed)
+    if recipe.tied:
+        tie_stacks(model)
+    model.recompute = recipe.recompute
+    return model.train()
+
+
+def scratch_config(recipe: Recipe, vocabulary: int) -> AlignedConfig:
+    """The sizes of a network from scratch."""
+    shape = recipe.shape
+    if shape.width % shape.heads or shape.width // shape.heads % 2:
+        raise UserError(f"The width {shape.width} must be an even multiple of the {shape.heads} heads.")
+    return AlignedConfig(
+        vocab_size=vocabulary,
+        width=shape.width,
+        hidden=shape.hidden,
+        layers=shape.layers,
+        heads=shape.heads,
+        kv_heads=shape.heads,
+        head_dim=shape.width // shape.heads,
+        rope_theta=10_000.0,
+        encoder=recipe.encoder,
+    )
 
 
 def trained_parameters(model: AlignedModel) -> dict[str, nn.Parameter]:

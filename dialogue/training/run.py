@@ -1,0 +1,213 @@
+"""One training run from corpus to exported weights: the order of things. The command line calls it."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+
+from dialogue.models.aligned import AlignedModel, aligned_from_llama
+from dialogue.models.base import base_checkpoint
+from dialogue.training import parallel
+from dialogue.training.card import model_card
+from dialogue.training.corpus import split_talks
+from dialogue.training.data import Data, Filtering, mix_of, prepare
+from dialogue.training.evaluate import Score, in_chat_template, scores, validation
+from dialogue.training.examples import Batch, Sampler, batches
+from dialogue.training.export import export
+from dialogue.training.footprint import Footprint, Meter
+from dialogue.training.network import ReplyLoss, build, trained_parameters
+from dialogue.training.recipes import Recipe
+from dialogue.training.tokenizer import kept_tokenizer
+from dialogue.training.train import Observer, Progress, Trainer
+
+Scores = dict[str, Score]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a run reads and writes: the corpus, its own folder, caches, and where the weights go (None: nowhere)."""
+
+    corpus: Path
+    folder: Path
+    cache: Path
+    export: Path | None = None
+    base_cache: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to do around the training: how many replies of each source to measure (0: none), energy, research data."""
+
+    measured_replies: int = 200
+    quick_replies: int = 32
+    country: str | None = "DEU"
+    price_per_kwh: float = 0.30
+    research: bool = False
+    name: str = "chinwag-135m"
+
+
+def run(
+    recipe: Recipe,
+    places: Places,
+    filtering: Filtering,
+    options: Options,
+    say: Callable[[str], None],
+    observe: Observer | None = None,
+) -> dict[str, Any]:
+    """Train by the recipe, going on from the folder's checkpoint where there is one; the record of the run."""
+    parallel.start()
+    try:
+        return _run(recipe, places, filtering, options, say, observe)
+    finally:
+        parallel.stop()
+
+
+def _run(
+    recipe: Recipe,
+    places: Places,
+    filtering: Filtering,
+    options: Options,
+    say: Callable[[str], None],
+    observe: Observer | None,
+) -> dict[str, Any]:
+    device = the_device()
+    base = base_checkpoint(places.base_cache, say)
+    tokenizer = the_tokenizer(recipe, places, base.folder, say)
+    data = prepare(recipe, places.corpus, tokenizer, filtering, places.cache, say, options.research)
+    model = build(recipe, base.folder, tokenizer.get_vocab_size()).to(device)
+    perplexity = measure_start(recipe, model, base.folder, tokenizer, data, options, say)
+    trainer = make_trainer(recipe, model, data, places.folder, options, observe)
+    with measuring(options) as meter:
+        progress = trainer.run()
+    if options.measured_replies and data.valid:
+        say("Measuring on held-out talks …")
+        add_scores(perplexity, "after", scores(model, validation(data.valid, options.measured_replies)))
+    used = meter.footprint() if meter else None
+    record = make_record(recipe, options.name, data, progress, perplexity, used)
+    if places.export is not None and parallel.rank() == 0:
+        export(places.export, model, recipe, tokenizer, base.sha256, model_card(record), record)
+        say(f"Weights written to {places.export}.")
+    return record
+
+
+def the_device() -> torch.device:
+    """This process's accelerator where there is one, else the processor."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", parallel.rank() % torch.cuda.device_count())
+    return torch.device("cpu")
+
+
+def the_tokenizer(recipe: Recipe, places: Places, base: Path, say: Callable[[str], None]) -> Tokenizer:
+    """The base's tokenizer, or for a network from scratch one trained on the mix's own talks."""
+    if recipe.method != "scratch":
+        return Tokenizer.from_file(str(base / "tokenizer.json"))
+    say("Training a tokenizer …")
+    texts = (
+        text
+        for source in mix_of(recipe, places.corpus)
+        for talk in split_talks(places.corpus, source, "train")
+        for _, text in talk.turns
+    )
+    return kept_tokenizer(places.folder / "tokenizer.json", texts, recipe.shape.vocabulary)
+
+
+def make_trainer(
+    recipe: Recipe, model: AlignedModel, data: Data, folder: Path, options: Options, observe: Observer | None
+) -> Trainer:
+    """The trainer of a network on prepared data, with quick validation on the way."""
+    sampler = Sampler(data.train, data.weights, recipe.windows, recipe.seed)
+    share = (parallel.rank(), parallel.world_size())
+
+    def batches_from(number: int) -> Iterator[Batch]:
+        return batches(sampler, recipe.batch_tokens, number, share)
+
+    questions = validation(data.valid, options.quick_replies) if options.quick_replies else {}
+
+    def validate() -> dict[str, float]:
+        return {name: score.nats_per_word for name, score in scores(model, questions).items()}
+
+    loss = ReplyLoss(model, recipe.loss)
+    if recipe.compile and torch.cuda.is_available():
+        for block in (*model.encoder.layers, *model.decoder.layers):
+            block.compile(dynamic=True)
+    check = validate if questions else None
+    return Trainer(trained_parameters(model), loss, batches_from, recipe.train, folder, check, observe)
+
+
+def measure_start(
+    recipe: Recipe,
+    model: AlignedModel,
+    base: Path,
+    tokenizer: Tokenizer,
+    data: Data,
+    options: Options,
+    say: Callable[[str], None],
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Perplexity of the base through its chat template, and of the network before training."""
+    perplexity: dict[str, dict[str, dict[str, float]]] = {}
+    if not options.measured_replies or not data.valid or parallel.rank() != 0:
+        return perplexity
+    say("Measuring the start on held-out talks …")
+    if recipe.method != "scratch":
+        plain = aligned_from_llama(base, "causal", torch.bfloat16).to(the_device())
+        questions = validation(data.valid, options.measured_replies, in_chat_template(tokenizer))
+        add_scores(perplexity, "base", scores(plain, questions))
+    add_scores(perplexity, "before", scores(model, validation(data.valid, options.measured_replies)))
+    return perplexity
+
+
+def add_scores(perplexity: dict[str, dict[str, dict[str, float]]], who: str, found: Mapping[str, Score]) -> None:
+    """File the scores of one network under its name."""
+    for source, score in found.items():
+        values = {"perplexity": score.perplexity, "nats_per_word": score.nats_per_word}
+        counts = {"end_nats": score.end_nats / score.replies, "replies": score.replies, "words": score.words}
+        perplexity.setdefault(source, {})[who] = {**values, **counts}
+
+
+@contextlib.contextmanager
+def measuring(options: Options) -> Iterator[Meter | None]:
+    """A running meter, or none when no country is given."""
+    if options.country is None or parallel.rank() != 0:
+        yield None
+        return
+    with Meter(options.country, options.price_per_kwh) as meter:
+        yield meter
+
+
+def make_record(
+    recipe: Recipe,
+    name: str,
+    data: Data,
+    progress: Progress,
+    perplexity: Mapping[str, Any],
+    footprint: Footprint | None,
+) -> dict[str, Any]:
+    """Everything about the run that goes with its weights."""
+    read = sum(data.weights[s] * len(talks.ids) for s, talks in data.train.items())
+    return {
+        "name": name,
+        "recipe": recipe.described(),
+        "data": data.manifest,
+        "run": {
+            "steps": progress.step,
+            "minutes": round(progress.seconds / 60, 1),
+            "tokens": progress.tokens,
+            "targets": progress.targets,
+            "passes": round(progress.targets / read, 4) if read else 0.0,
+        },
+        "perplexity": perplexity,
+        "machine": {
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({platform.machine()})",
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "processes": parallel.world_size(),
+        },
+        "footprint": asdict(footprint) if footprint else None,
+    }
