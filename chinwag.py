@@ -16,11 +16,15 @@ from dialogue.errors import ChinwagError
 COMMANDS: dict[str, tuple[str, str]] = {
     "chat": ("bot.cli.chat:app", "Talk to the bot in this terminal, or through a pipe."),
     "reply": ("bot.cli.reply:app", "Answer many conversations of a JSON Lines file, in batches."),
+    "serve": ("bot.cli.serve:app", "Serve the bot over an OpenAI-compatible HTTP API, with a chat page."),
+    "keys": ("bot.cli.keys:app", "Make, list and revoke keys of the HTTP API."),
+    "health": ("bot.cli.health:app", "Ask a running door whether it is well."),
     "models": ("bot.cli.models:app", "List the models that can be had and those on disk."),
     "settings": ("bot.cli.settings:app", "Print every setting, its value and where it came from."),
     "database": ("bot.history.cli:app", "Upgrade, check or back up the history."),
     "safety": ("safety.cli:app", "Explain, judge, train and report on the safety filter."),
     "train": ("dialogue.training.cli:app", "Train a dialogue model: the one we ship, or your own."),
+    "evaluate": ("eval.cli:app", "Measure models offline: run, correlate, selfchat, safety, memorisation, compare."),
 }
 """Command: (module:Typer application, one line of help)."""
 
