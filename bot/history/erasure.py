@@ -90,7 +90,7 @@ def scrub(engine: Engine, older_than: datetime | None = None) -> int:
     try:
         _rebuild(engine)
     except (sqlite3.OperationalError, SQLAlchemyError):
-        _log.warning("The database file is in use; deleted rows are overwritten the next time.")
+        _log.warning("The database file is in use or the disk is full: deleted rows are overwritten the next time.")
     return _remove_backups(engine, older_than)
 
 
