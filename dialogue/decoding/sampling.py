@@ -109,10 +109,11 @@ class Sampler:
 
     def _next(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """(M,) next token of each row, and (M,) whether it had any."""
-        best, token = scores.max(dim=-1)
-        if not self.greedy:
-            token = draw(scores, self.table.numbers.gather(1, self.table.lengths[:, None]).squeeze(1))
-        return token, best > -torch.inf
+        if self.greedy:
+            best, token = scores.max(dim=-1)
+            return token, best > -torch.inf
+        numbers = self.table.numbers.gather(1, self.table.lengths[:, None]).squeeze(1)
+        return draw(scores, numbers), scores.amax(dim=-1) > -torch.inf
 
     def _append(self, token: Tensor, possible: Tensor, log_probs: Tensor) -> None:
         table, place = self.table, self.table.lengths[:, None] + 1

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dialogue.decoding.config import DecodingConfig
+from dialogue.decoding.topk import BLOCK, top
 from dialogue.errors import UserError
 
 Warper = Callable[[Tensor], Tensor]
@@ -40,7 +41,7 @@ class TopK:
 
     def __call__(self, scores: Tensor) -> Tensor:
         """(N, V) -> (N, V)."""
-        last = scores.topk(min(self.k, scores.shape[-1]), dim=-1).values[:, -1:]
+        last = top(scores, min(self.k, scores.shape[-1]))[0][:, -1:]
         return scores.masked_fill(scores < last, -torch.inf)
 
 
@@ -54,10 +55,7 @@ class TopP:
 
     def __call__(self, scores: Tensor) -> Tensor:
         """(N, V) -> (N, V)."""
-        ordered, order = scores.sort(dim=-1, descending=True, stable=True)
-        probs = ordered.double().softmax(dim=-1)
-        before = probs.cumsum(dim=-1) - probs
-        return scores.masked_fill(_unsorted(before >= self.p, order), -torch.inf)
+        return scores.masked_fill(~_first_reaching(self.p, scores, scores.softmax(dim=-1)), -torch.inf)
 
 
 class Typical:
@@ -73,18 +71,37 @@ class Typical:
 
     def __call__(self, scores: Tensor) -> Tensor:
         """(N, V) -> (N, V)."""
-        log_probs = scores.double().log_softmax(dim=-1)
-        entropy = -(log_probs.exp() * log_probs).nansum(dim=-1, keepdim=True)
-        _, order = (log_probs + entropy).abs().sort(dim=-1, stable=True)
-        probs = log_probs.gather(-1, order).exp()
-        before = probs.cumsum(dim=-1) - probs
-        return scores.masked_fill(_unsorted(before >= self.p, order), -torch.inf)
+        log_probs = scores.log_softmax(dim=-1)
+        probs = log_probs.exp()
+        entropy = -(probs * log_probs).nansum(dim=-1, keepdim=True)
+        nearness = -(log_probs + entropy).abs()
+        return scores.masked_fill(~_first_reaching(self.p, nearness, probs), -torch.inf)
 
 
-def _unsorted(mask: Tensor, order: Tensor) -> Tensor:
-    """A (N, V) mask over sorted tokens, put back in vocabulary order; the first token is never masked."""
-    mask[:, 0] = False
-    return torch.zeros_like(mask).scatter(1, order, mask)
+FEW = 1024
+"""So many tokens are sorted at first; the whole vocabulary only for rows whose mass they do not reach."""
+
+
+def _first_reaching(p: float, preference: Tensor, probs: Tensor) -> Tensor:
+    """(N, V) mask of the tokens that come first by preference, until their probabilities reach ``p``; one at least."""
+    few = min(FEW, preference.shape[1])
+    order = preference.topk(few, dim=-1).indices
+    kept = _until(p, order, probs)
+    short = (
+        (probs.gather(1, order).double().sum(dim=-1) < p) if few < preference.shape[1] else kept.new_zeros(len(kept))
+    )
+    if bool(short.any()):
+        whole = preference[short].sort(dim=-1, descending=True, stable=True).indices
+        kept[short] = _until(p, whole, probs[short])
+    return kept
+
+
+def _until(p: float, order: Tensor, probs: Tensor) -> Tensor:
+    """The mask for one order of (some of) the tokens: (N, few) ids and (N, V) probabilities -> (N, V)."""
+    ordered = probs.gather(1, order).double()
+    wanted = ordered.cumsum(dim=-1) - ordered < p
+    wanted[:, 0] = True
+    return torch.zeros_like(probs, dtype=torch.bool).scatter_(1, order, wanted)
 
 
 def warpers_for(config: DecodingConfig) -> tuple[Warper, ...]:
@@ -112,8 +129,27 @@ def draw(scores: Tensor, uniforms: Tensor) -> Tensor:
     """One token a row by inverting its cumulative distribution: (N, V) scores, (N,) numbers in [0, 1) -> (N,) ids.
 
     One number decides a token, so a row's draw depends on its own number and scores alone. The vocabulary keeps its
-    order: two tokens of nearly equal rank cannot trade places.
+    order: two tokens of nearly equal rank cannot trade places. The sum is first followed in blocks, then in one block.
     """
-    cumulative = scores.double().softmax(dim=-1).cumsum(dim=-1)
-    target = uniforms.double()[:, None] * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, target, right=True).squeeze(1).clamp(max=scores.shape[-1] - 1)
+    weights = scores.softmax(dim=-1)
+    sums = _block_sums(weights).cumsum(dim=-1)
+    target = uniforms.double()[:, None] * sums[:, -1:]
+    block = _passing(sums, target)
+    before = torch.where(block > 0, sums.gather(1, (block - 1).clamp(min=0)), 0.0)
+    places = block * BLOCK + torch.arange(BLOCK, device=block.device)
+    inside = torch.where(places < scores.shape[1], weights.gather(1, places.clamp(max=scores.shape[1] - 1)), 0.0)
+    token = places.gather(1, _passing(inside.double().cumsum(dim=-1), target - before)).squeeze(1)
+    return token.clamp(max=scores.shape[1] - 1)  # a row without any possible token gives some token
+
+
+def _block_sums(weights: Tensor) -> Tensor:
+    """(N, V) -> (N, blocks) sums in double precision; the last block may be shorter."""
+    whole = weights.shape[1] // BLOCK * BLOCK
+    sums = weights[:, :whole].reshape(len(weights), -1, BLOCK).sum(dim=-1)
+    return torch.cat([sums, weights[:, whole:].sum(dim=-1, keepdim=True)], dim=1).double()
+
+
+def _passing(sums: Tensor, target: Tensor) -> Tensor:
+    """(N, 1) first place where an (N, M) running sum passes the (N, 1) target, at the latest where it stops growing."""
+    below = torch.nextafter(sums[:, -1:], torch.zeros_like(target))
+    return torch.searchsorted(sums, torch.minimum(target, below), right=True).clamp(max=sums.shape[1] - 1)
