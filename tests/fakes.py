@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import cast
 
 from bot.engine import ChatEngine, Habits
 from bot.exchange import IncomingMessage
@@ -18,6 +19,7 @@ from bot.turnstile import Turnstile
 from dialogue.batcher import Batcher
 from dialogue.candidates import Candidate, Hypothesis
 from dialogue.decoding.config import DecodingConfig
+from dialogue.decoding.protocol import Seq2Seq
 from dialogue.generator import GenerationRequest
 from dialogue.models.chat_model import ChatModel
 from dialogue.persona_cards import load_persona
@@ -94,10 +96,10 @@ class Bytes:
 def chat_model(name: str = "fake") -> ChatModel:
     """A model value for tests that never run a network."""
     return ChatModel(
-        name=name, seq2seq=None, vocabulary=Bytes(), context_format=NoFormat(), start_id=0, eos_id=1, pad_id=2,
+        name=name, seq2seq=cast(Seq2Seq, None), vocabulary=Bytes(), context_format=NoFormat(), start_id=0, eos_id=1, pad_id=2,
         max_context=128, max_reply=64, defaults=DecodingConfig(num_beams=2, num_return=2),
         languages=frozenset({"en"}), fingerprint="fake",
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def message(

@@ -240,7 +240,7 @@ async def test_a_message_that_cannot_be_read_gets_a_sentence_and_is_not_stored(t
 
 async def test_a_store_that_fails_is_told_and_nothing_is_said() -> None:
     class Full(MemoryStore):
-        def append(self, *args: object) -> list[int]:  # type: ignore[override]
+        def append(self, *args: object) -> list[int]:
             raise StorageError("The disk is full; make room.")
 
     async with fake_engine(store=Full()) as engine:
