@@ -55,7 +55,8 @@ class TokenTalks:
 
 
 def tokenise(talks: Iterable[Talk], tokenizer: Tokenizer) -> TokenTalks:
-    """All talks as arrays; special tokens in the texts are read as plain text where the tokenizer can."""
+    """All talks as arrays; text that looks like a special token is read as plain text."""
+    tokenizer.encode_special_tokens = True
     ids = array("I")
     turn_starts, words, speakers, talk_starts = [0], [], [], [0]
     persona_ids = array("I")
