@@ -96,9 +96,9 @@ class Bytes:
 def chat_model(name: str = "fake") -> ChatModel:
     """A model value for tests that never run a network."""
     return ChatModel(
-        name=name, seq2seq=cast(Seq2Seq, None), vocabulary=Bytes(), context_format=NoFormat(), start_id=0, eos_id=1, pad_id=2,
-        max_context=128, max_reply=64, defaults=DecodingConfig(num_beams=2, num_return=2),
-        languages=frozenset({"en"}), fingerprint="fake",
+        name=name, seq2seq=cast(Seq2Seq, None), vocabulary=Bytes(), context_format=NoFormat(),
+        start_id=0, eos_id=1, pad_id=2, max_context=128, max_reply=64,
+        defaults=DecodingConfig(num_beams=2, num_return=2), languages=frozenset({"en"}), fingerprint="fake",
     )  # fmt: skip
 
 
