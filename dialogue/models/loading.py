@@ -27,6 +27,7 @@ from dialogue.models.kernels import DTYPES, choose_kernels
 from dialogue.models.vocabulary import TokenizerVocabulary
 
 NATIVE_FAMILIES = frozenset({"bart", "blenderbot", "blenderbot-small"})
+TRAINED_FAMILY = "chinwag-aligned"
 ADAPTER_FILES = "adapters*.safetensors"
 MAX_CONTEXT, MAX_REPLY = 512, 64
 CHAT_DEFAULTS = DecodingConfig(no_repeat_ngram=3, no_repeat_context_ngram=3)
@@ -87,6 +88,8 @@ def load_folder(folder: Path, name: str, dtype: str = "auto", language: str = "e
         from dialogue.models.bart import load_bart
 
         return load_bart(folder, name, dtype)
+    if family == TRAINED_FAMILY:
+        return load_trained(folder, name, dtype)
     if _is_plain_llama(folder, config):
         return load_causal(folder, name, dtype)
     from dialogue.models.huggingface import load_huggingface
@@ -115,6 +118,28 @@ def load_causal(folder: Path, name: str, dtype: str = "auto") -> ChatModel:
         max_reply=MAX_REPLY,
         defaults=CHAT_DEFAULTS,
         languages=frozenset({"en"}),
+        fingerprint=fingerprint(folder, dtype),
+    )
+
+
+def load_trained(folder: Path, name: str, dtype: str = "auto") -> ChatModel:
+    """A network of ours that was trained whole or from scratch (dialogue/training), with a tokenizer of its own."""
+    settings = read_config(folder)
+    config = AlignedConfig.from_llama(settings, _encoder_kind(settings, folder))
+    vocabulary = TokenizerVocabulary.from_file(folder / "tokenizer.json")
+    reading = _trained_format(settings, vocabulary, folder)
+    return ChatModel(
+        name=name,
+        seq2seq=_network(config, read_tensors(folder), dtype, folder),
+        vocabulary=vocabulary,
+        context_format=reading,
+        start_id=reading.bot_start,
+        eos_id=reading.turn_end,
+        pad_id=reading.turn_end,
+        max_context=int(settings.get("max_context", MAX_CONTEXT)),
+        max_reply=int(settings.get("max_reply", MAX_REPLY)),
+        defaults=_trained_defaults(settings, folder),
+        languages=frozenset(settings.get("languages", ["en"])),
         fingerprint=fingerprint(folder, dtype),
     )
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from dialogue.errors import UserError
+from dialogue.models.aligned import AlignedConfig, AlignedModel
 from dialogue.models.base import NAME
 from dialogue.models.loading import load
 from dialogue.training import cli
@@ -21,7 +22,7 @@ from dialogue.training.data import Filtering
 from dialogue.training.export import compact, split_by_size
 from dialogue.training.footprint import Meter
 from dialogue.training.network import build
-from dialogue.training.recipes import RECIPES, recipe_named
+from dialogue.training.recipes import RECIPES, Method, recipe_named
 from dialogue.training.run import Options, Places, run
 from dialogue.training.train import Progress
 from tests.dialogue.training.tiny import tiny
@@ -94,6 +95,29 @@ def test_the_other_ways_to_train_learn_too(places: Places, no_filter: Filtering,
     rate = 3e-3 if changes.get("method") == "full" else 1e-2
     run(tiny(steps=25, learning_rate=rate, **changes), where, no_filter, QUIET, lambda line: None, watch)
     assert sum(losses[-3:]) < sum(losses[:3]) * 0.93
+
+
+@pytest.mark.parametrize("method", ["full", "scratch"])
+def test_a_network_trained_whole_is_loaded_from_its_export(
+    places: Places, no_filter: Filtering, method: Method
+) -> None:
+    run(tiny(steps=3, method=method), places, no_filter, QUIET, lambda line: None)
+    chat = load(str(places.export), cache=places.base_cache, dtype="float32")
+    model = AlignedModel(chat_config(places)).train(False)
+    assert places.export is not None
+    model.load_state_dict({n: t.float() for n, t in load_file(places.export / "model.safetensors").items()})
+    ids, mask = torch.tensor([[40, 50, 60, 2]]), torch.ones(1, 4, dtype=torch.long)
+    with torch.inference_mode():
+        theirs, _ = chat.seq2seq.step(torch.tensor([1]), chat.seq2seq.encode(ids, mask))
+        ours = model(ids, mask, torch.tensor([[1]]))[0, -1].log_softmax(-1)
+    torch.testing.assert_close(theirs[0], ours, atol=1e-3, rtol=1e-3)
+    assert chat.vocabulary.decode(chat.vocabulary.encode("Hi there!")) == "Hi there!"
+
+
+def chat_config(places: Places) -> AlignedConfig:
+    assert places.export is not None
+    settings = json.loads((places.export / "config.json").read_text())
+    return AlignedConfig.from_llama(settings, settings["encoder"])
 
 
 def test_smoothing_and_unlikelihood_are_options_of_the_same_run(places: Places, no_filter: Filtering) -> None:
