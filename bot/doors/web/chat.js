@@ -2,7 +2,7 @@
 
 const at = (id) => document.getElementById(id);
 const log = at("log"), text = at("text"), status = at("status");
-const QUESTIONS = [["👍", 1, "Good reply"], ["👎", 0, "Bad reply"]];
+const ANSWERS = [["Good", 1, "Good reply"], ["Bad", 0, "Bad reply"]]; // words: not every machine draws emoji
 let key = sessionStorage.getItem("key") || "";
 let talk = localStorage.getItem("conversation");
 let under = null; // the AbortController of the reply under way
@@ -57,7 +57,7 @@ function show(role, words, extra = "") {
 function offerRating(item, reply) {
   const row = document.createElement("div");
   row.className = "rate";
-  for (const [sign, value, name] of QUESTIONS) {
+  for (const [sign, value, name] of ANSWERS) {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = sign;
