@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from eval.offline.answerer import Work
     from eval.offline.suite import Suite
 
+BASE = "smollm2-135m-instruct"
 app = typer.Typer(no_args_is_help=True, help="Measure models, decoders and personas; every number with its interval.")
 
 Out = Annotated[Path, typer.Option(help="Folder for the results; an interrupted run goes on where it stopped")]
@@ -70,6 +73,104 @@ def run(
     for name, metric in data_made["metrics"].items():
         console.print(f"{name:24} {_shown(metric['overall'])}", highlight=False)
     console.print(f"Report: {out / 'report.html'}")
+
+
+@app.command()
+def correlate(
+    out: Out,
+    data: Annotated[Path, typer.Option(help="Folder with rated files (FED, GRADE, DSTC9, HuLiC … in JSON Lines)")],
+    model: Annotated[str, typer.Option(help="The model whose likelihood is judged; “none”: no likelihood")] = BASE,
+    per_set: Annotated[int, typer.Option(help="Rated items of each data set, chosen by hash; 0: all")] = 300,
+    per_talk: Annotated[int, typer.Option(help="Replies scored of a whole talk")] = 4,
+    runs: Annotated[
+        list[Path] | None, typer.Option(help="Folders of `evaluate run`: perplexity against automatic SSA")
+    ] = None,
+    resamples: int = 1000,
+    seed: Seed = 0,
+    threads: Threads = None,
+) -> None:
+    """Hold every metric against human labels; train and examine the automatic SSA."""
+    from eval.offline.correlate import Sample, rated_files, sampled
+    from eval.offline.correlation_report import make_correlation_report
+
+    console = _console()
+    files = rated_files(data)
+    rated = sampled(files, Sample(per_set, per_talk))
+    judge = None if model == "none" else _loaded(model, threads, console)
+    on_done = _bar(console, "rated items", len(rated))
+    make_correlation_report(rated, files, judge, out, runs or [], resamples=resamples, seed=seed, on_done=on_done)
+    console.print(f"Report: {out / 'correlations.html'}")
+
+
+def _loaded(model: str, threads: int | None, console: Console) -> Any:
+    from bot.bootstrap import open_model
+    from bot.settings import load_settings
+
+    return open_model(load_settings(model=model, threads=threads), lambda line: console.print(line, style="dim"))
+
+
+def _bar(console: Console, what: str, total: int) -> Callable[[int], None]:
+    """A progress bar that ends by itself when everything is done."""
+    from rich.progress import Progress
+
+    progress = Progress(console=console)
+    bar = progress.add_task(what, total=total)
+    progress.start()
+
+    def advance(count: int) -> None:
+        progress.advance(bar, count)
+        if progress.finished:
+            progress.stop()
+
+    return advance
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Folder of an `evaluate run`")],
+    second: Annotated[Path, typer.Argument(help="Folder of another one over the same contexts")],
+    out: Out,
+    resamples: int = 2000,
+    seed: Seed = 0,
+) -> None:
+    """Two runs side by side: paired bootstrap, effects, wins and losses, and pairs for the rating console."""
+    from eval.offline.compare import compare_runs
+
+    compare_runs(first, second, out, resamples=resamples, seed=seed)
+    _console().print(f"Report: {out / 'comparison.html'}; for the rating console: {out / 'pairs.jsonl'}")
+
+
+@app.command()
+def selfchat(
+    out: Out,
+    model: Model = None,
+    other_model: Annotated[str | None, typer.Option(help="The second bot's model; default: the first's")] = None,
+    preset: Preset = None,
+    other_preset: Annotated[str | None, typer.Option(help="The second bot's decoding; default: the first's")] = None,
+    persona: Annotated[str, typer.Option(help="The first bot's persona card")] = "robin",
+    other_persona: Annotated[str | None, typer.Option(help="The second bot's; default: the first's")] = None,
+    openers: Annotated[
+        Path | None, typer.Option(help="Contexts whose last turns begin the talks; default: ours")
+    ] = None,
+    talks: Annotated[int, typer.Option(help="How many talks")] = 20,
+    turns: Annotated[int, typer.Option(help="Turns of a talk, the opener included")] = 14,
+    seed: Seed = 0,
+    threads: Threads = None,
+) -> None:
+    """Let two models, personas or decoders talk to each other; count loops and contradictions."""
+    from eval.offline.corpora import read_items, spread
+    from eval.offline.selfchat import Side, chat
+    from eval.offline.selfchat_report import selfchat_report
+    from eval.offline.suite import SHIPPED
+
+    console = _console()
+    items = read_items(openers or SHIPPED / "everyday_en.jsonl")
+    lines = [items[place].context[-1] for place in spread(range(len(items)), talks)]
+    one = Side(model or "", preset or "", persona)
+    two = Side(other_model or one.model, other_preset or one.preset, other_persona or persona)
+    rows = chat((one, two), lines, turns, out, seed=seed, threads=threads, on_done=_bar(console, "talks", len(lines)))
+    selfchat_report(rows, (one, two), out, seed=seed)
+    console.print(f"Report: {out / 'selfchat.html'}; for the rating console: {out / 'talks.jsonl'}")
 
 
 def _work(suite: Suite, model: str | None, preset: str | None, seed: int, threads: int | None) -> Work:

@@ -109,7 +109,8 @@ def chrf(sums: Sequence[float]) -> float:
     if not orders or precision + recall == 0:
         return 0.0
     precision, recall, factor = precision / orders, recall / orders, CHRF_BETA**2
-    return 100 * (1 + factor) * precision * recall / (factor * precision + recall)
+    score = (1 + factor) * precision * recall
+    return 100 * (score / (factor * precision + recall))
 
 
 def runs_of(words: Sequence[str], n: int) -> list[tuple[str, ...]]:

@@ -1,0 +1,93 @@
+"""Do the metrics mean anything? Rank and linear correlation of every score with every human label, with intervals.
+
+Spearman, Pearson and Kendall (tau-b) as scipy computes them; intervals by the bootstrap over contexts or talks;
+p-values of Spearman adjusted for all the tests of the table together (Holm 1979).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.offline.bootstrap import holm, interval, resampled
+from eval.offline.ratings import Rated
+
+Floats = NDArray[np.float64]
+FEWEST = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A rated reply or talk with its automatic scores."""
+
+    rated: Rated
+    scores: Mapping[str, float]
+
+
+def spearman(first: Floats, second: Floats) -> float:
+    """Spearman's rho: Pearson's r of the ranks (ties share their mean rank); nan when one side is constant."""
+    from scipy.stats import rankdata
+
+    return pearson(rankdata(first), rankdata(second))
+
+
+def pearson(first: Floats, second: Floats) -> float:
+    """Pearson's r; nan when one side is constant."""
+    if len(first) < 2:
+        return math.nan
+    x, y = first - first.mean(), second - second.mean()
+    size = math.sqrt(float(x @ x) * float(y @ y))
+    return float(x @ y) / size if size > 1e-12 else math.nan
+
+
+def correlations(judged: Sequence[Judged], *, resamples: int = 1000, seed: int = 0) -> list[dict[str, Any]]:
+    """A row for every (data set, label, score) that FEWEST or more items carry, strongest first within a label."""
+    rows: list[dict[str, Any]] = []
+    for dataset in dict.fromkeys(each.rated.dataset for each in judged):
+        own = [each for each in judged if each.rated.dataset == dataset]
+        for label in dict.fromkeys(name for each in own for name in each.rated.labels):
+            rows += _label_rows(own, dataset, label, resamples, seed)
+    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = p
+    return [{name: _plain(value) for name, value in row.items()} for row in rows]
+
+
+def _label_rows(own: Sequence[Judged], dataset: str, label: str, resamples: int, seed: int) -> list[dict[str, Any]]:
+    rows = []
+    for score in dict.fromkeys(name for each in own for name in each.scores):
+        pairs = [
+            (each.scores[score], each.rated.labels[label], each.rated.group)
+            for each in own
+            if label in each.rated.labels and math.isfinite(each.scores.get(score, math.nan))
+        ]
+        if len(pairs) >= FEWEST:
+            row: dict[str, Any] = {"dataset": dataset, "level": own[0].rated.level, "label": label, "metric": score}
+            row["main_label"] = label == own[0].rated.main
+            rows.append(row | _coefficients(pairs, resamples if row["main_label"] else resamples // 4, seed))
+    return sorted(rows, key=lambda row: -abs(row["spearman"]) if row["spearman"] == row["spearman"] else 1.0)
+
+
+def _coefficients(pairs: Sequence[tuple[float, float, str]], resamples: int, seed: int) -> dict[str, Any]:
+    from scipy import stats
+
+    x, y = np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs])
+    groups = [pair[2] for pair in pairs]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.ConstantInputWarning)
+        rank, tau = stats.spearmanr(x, y), stats.kendalltau(x, y)
+    drawn = resampled(groups, lambda rows: spearman(x[rows], y[rows]), times=resamples, seed=seed)
+    low, high = interval(drawn)
+    return {
+        "spearman": float(rank.statistic), "low": low, "high": high, "pearson": pearson(x, y),
+        "kendall": float(tau.statistic), "p": float(rank.pvalue), "count": len(pairs), "groups": len(set(groups)),
+    }  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
