@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dialogue.errors import UnknownName
 from dialogue.models.linear import Linear, fast_dtype, pack
+from dialogue.models.quantise import int8_linear, wide_head
 
 DTYPES = ("auto", "float32", "bfloat16", "int8")
 
@@ -58,4 +59,6 @@ def choose_kernels(dtype: str) -> Kernels:
     """The products for "auto", "float32", "bfloat16" or "int8"; raises UnknownName for anything else."""
     if dtype not in DTYPES:
         raise UnknownName("dtype", dtype, DTYPES)
+    if dtype == "int8":
+        return Kernels(torch.float32, int8_linear, wide_head(torch_dtype("auto")))
     return plain_kernels(torch_dtype(dtype))

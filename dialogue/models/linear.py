@@ -21,7 +21,7 @@ ROWS_EXPECTED = 10
 """Rows of a typical step (one conversation, ten beams): oneDNN chooses the block layout for this many."""
 
 _ONEDNN_ACTIVATIONS = {None: "none", "relu": "relu", "gelu": "gelu", "silu": "swish"}
-_PLAIN_ACTIVATIONS: dict[str | None, Callable[[Tensor], Tensor]] = {
+PLAIN_ACTIVATIONS: dict[str | None, Callable[[Tensor], Tensor]] = {
     None: lambda x: x,
     "relu": F.relu,
     "gelu": F.gelu,
@@ -55,6 +55,33 @@ def fast_dtype() -> torch.dtype:
     return torch.bfloat16 if native and packing_works() else torch.float32
 
 
+@functools.cache
+def int8_works() -> bool:
+    """Whether this torch has the private int8 operators and this processor sums products without saturating."""
+    codes = torch.tensor([[255, 255, 0, 128], [1, 2, 3, 4]], dtype=torch.uint8)
+    weight = torch.tensor([[127, 127, -127, 1], [-127, -127, 127, 5]], dtype=torch.int8)
+    try:
+        found = Int8Product(weight, torch.ones(2))(codes)
+    except (AttributeError, RuntimeError, TypeError, NotImplementedError):
+        return False
+    return torch.equal(found, (codes.float() - 128) @ weight.float().T)
+
+
+class Int8Product:
+    """(N, I) unsigned codes with zero point 128 times an int8 weight (O, I), in int32, scaled by channel -> float32."""
+
+    def __init__(self, weight: Tensor, scales: Tensor) -> None:
+        self._weight = torch.ops.onednn.qlinear_prepack(weight.contiguous(), [ROWS_EXPECTED, weight.shape[1]])
+        self._scales, self._zeros = scales, torch.zeros(len(scales), dtype=torch.int32)
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        """(N, I) codes -> (N, O) float32."""
+        y: Tensor = torch.ops.onednn.qlinear_pointwise(
+            codes, 1.0, 128, self._weight, self._scales, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+        return y
+
+
 class PackedLinear:
     """A weight (O, I) in oneDNN's blocked layout, with bias and activation fused behind the product."""
 
@@ -78,7 +105,7 @@ class PlainLinear:
     def __init__(self, weight: Tensor, bias: Tensor | None, activation: str | None) -> None:
         self._weight = weight.clone()
         self._bias = None if bias is None else bias.clone()
-        self._activation = _PLAIN_ACTIVATIONS[activation]
+        self._activation = PLAIN_ACTIVATIONS[activation]
 
     def __call__(self, x: Tensor) -> Tensor:
         """(…, I) -> (…, O)."""
