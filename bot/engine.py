@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from bot.exchange import EngineEvent, Exchange, Export, Feedback, Forgotten, IncomingMessage, Reply
 from bot.history.store import AlreadyAnswered, HistoryStore
 from bot.responder import Answer, Responder, Stopwatch
+from bot.shared_turn import SharedTurn
 from bot.tidy import tidy
 from bot.turnstile import Turnstile
 from dialogue.turns import Conversation, ConversationKey, Persona, PersonKey, Role, Turn
@@ -45,6 +46,7 @@ class ChatEngine:
         self.store = store
         self.responder = responder
         self._turnstile = turnstile
+        self._shared_turn = SharedTurn(store)
         self._personas = personas
         self.habits = habits
 
@@ -70,10 +72,11 @@ class ChatEngine:
         watch = Stopwatch()
         # 1  the door handed over a message; make its text safe to handle
         text = tidy(message.text, self.habits.max_message_chars)
-        # 2  wait for this conversation's turn; a flood is refused
+        # 2  wait for this conversation's turn, here and among other processes; a flood is refused
         async with self._turnstile.turn(message.key, message.person, message.deadline) as waited_s:
             watch.add("wait", waited_s)
-            return await self._answer_in_turn(message, text, watch, on_event)
+            async with self._shared_turn.turn(message.key, message.deadline):
+                return await self._answer_in_turn(message, text, watch, on_event)
 
     async def _answer_in_turn(self, message: IncomingMessage, text: str, watch: Stopwatch, on_event: OnEvent) -> Reply:
         heard = Turn(Role.USER, text, message.speaker)
@@ -81,7 +84,8 @@ class ChatEngine:
         with watch.stage("load"):
             if message.message_id and (earlier := await self._answered(message)):
                 return earlier
-            conversation = (await self._load(message.key, message.persona)).with_turn(heard)
+            conversation = await self._load(message.key, message.persona)
+            conversation = replace(conversation, turns=(*conversation.turns, *message.quoted, heard))
         # 4-9  may we answer it; decode with everybody else's; take the first candidate that may be said
         on_event(EngineEvent("thinking"))
         config = self.responder.decoding(message.preset or self.habits.preset, message.seed)
@@ -90,6 +94,7 @@ class ChatEngine:
             config,
             deadline=message.deadline,
             watch=watch,
+            levels=message.options.get("safety"),
             on_step=lambda tokens: on_event(EngineEvent("decoding", tokens)),
         )
         # 10  store the whole exchange; only then is it sent

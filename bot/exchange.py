@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from dialogue.candidates import Candidate
-from dialogue.turns import ConversationKey, PersonKey, Turn, now
+from dialogue.turns import ConversationKey, Persona, PersonKey, Turn, now
 from safety.verdict import SafetyVerdict
 
 
@@ -28,7 +28,8 @@ class IncomingMessage:
     """One message from a door. ``deadline`` is absolute, on the event loop's monotonic clock, in seconds.
 
     ``message_id`` is the door's own id, unique within the conversation: the same message is answered once, even if
-    it is delivered twice. ``preset``, ``persona`` and ``seed`` override the settings for this reply.
+    it is delivered twice. ``preset``, ``persona`` and ``seed`` override the settings for this reply. ``quoted`` are
+    turns it refers to, read for this reply only and never stored; ``options["safety"]`` maps categories to levels.
     """
 
     key: ConversationKey
@@ -40,6 +41,7 @@ class IncomingMessage:
     persona: str | None = None
     preset: str | None = None
     seed: int | None = None
+    quoted: tuple[Turn, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -129,6 +131,14 @@ class Engine(Protocol):
 
     async def export(self, person: PersonKey) -> Export:
         """All that is kept about a person."""
+        ...
+
+    async def reset(self, key: ConversationKey) -> None:
+        """Begin anew in this place."""
+        ...
+
+    async def use_persona(self, key: ConversationKey, name: str) -> Persona:
+        """Change who the bot is in this place; UnknownName for a card that does not exist."""
         ...
 
     async def forget(self, person: PersonKey) -> Forgotten:

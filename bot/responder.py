@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -81,15 +81,19 @@ class Responder:
         *,
         deadline: float,
         watch: Stopwatch,
+        levels: Mapping[str, str] | None = None,
         on_step: Callable[[int], None] = lambda tokens: None,
     ) -> Answer:
         """The answer; a model that fails or runs out of time is answered for by a fallback line.
+
+        ``levels`` are safety levels by category that hold in this place instead of the policy's.
 
         Raises Overloaded when the queue is full: then nothing was said, and nothing is to be stored.
         """
         heard, so_far = conversation.turns[-1], replace(conversation, turns=conversation.turns[:-1])
         with watch.stage("hear"):
-            verdict_in = self.safety.hear(heard, so_far)
+            safety = self._safety_at(levels)
+            verdict_in = safety.hear(heard, so_far)
             settled = self._without_model(verdict_in, conversation)
         if settled is not None:
             return settled
@@ -101,7 +105,15 @@ class Responder:
         watch.add("queue", generated.queue_s)
         watch.add("decode", generated.decode_s)
         with watch.stage("choose"):
-            return self._choose(generated.candidates, conversation, verdict_in)
+            return self._choose(generated.candidates, conversation, verdict_in, safety)
+
+    def _safety_at(self, levels: Mapping[str, str] | None) -> SafetyFilter:
+        """The filter with other levels; UnknownName for a category or level that does not exist."""
+        if not levels:
+            return self.safety
+        there = SafetyFilter(self.safety.detectors, self.safety.policy.with_levels(levels))
+        there.failures = self.safety.failures
+        return there
 
     def _without_model(self, verdict: SafetyVerdict, conversation: Conversation) -> Answer | None:
         """An answer that needs no model: help in a crisis, a deflection, an honest word about languages."""
@@ -114,7 +126,9 @@ class Responder:
             return Answer(SORRY.get(language, SORRY["en"]), Source.LANGUAGE, verdict_in=verdict)
         return None
 
-    def _choose(self, candidates: list[Candidate], conversation: Conversation, verdict_in: SafetyVerdict) -> Answer:
+    def _choose(
+        self, candidates: list[Candidate], conversation: Conversation, verdict_in: SafetyVerdict, safety: SafetyFilter
+    ) -> Answer:
         """The first candidate that safety allows; a canned line only when none is."""
         seen: list[Candidate] = []
         refused: SafetyVerdict = ALLOW
@@ -122,7 +136,7 @@ class Responder:
             if candidate.dropped_by:
                 seen.append(candidate)
                 continue
-            verdict = self.safety.say(Turn(Role.BOT, candidate.text), conversation)
+            verdict = safety.say(Turn(Role.BOT, candidate.text), conversation)
             if verdict.allows:
                 considered = (*seen, *candidates[place:])
                 text = self.safety.mask(candidate.text) if verdict.action is Action.MASK else candidate.text

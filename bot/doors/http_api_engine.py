@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request, Security
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from bot.doors import wire
@@ -20,6 +20,18 @@ from dialogue.turns import ConversationKey, PersonKey
 router = APIRouter(prefix="/engine", tags=["Engine"])
 Caller = Annotated[ApiKey, Security(Allowed("engine"))]
 Name = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+Options = dict[str, dict[str, str]]
+
+
+class Quoted(BaseModel):
+    """dialogue.turns.Turn."""
+
+    role: Literal["user", "bot"]
+    text: str
+    speaker: str | None = Field(default=None, max_length=200)
+    said_at: AwareDatetime
 
 
 class Incoming(BaseModel):
@@ -36,7 +48,8 @@ class Incoming(BaseModel):
     persona: str | None = Field(default=None, max_length=80, pattern=r"^[\w-]+$")
     preset: str | None = Field(default=None, max_length=80)
     seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
-    options: dict[str, Any] = Field(default_factory=dict)
+    quoted: list[Quoted] = Field(default_factory=list, max_length=16)
+    options: Options = Field(default_factory=dict)
 
 
 class Rated(BaseModel):
@@ -68,7 +81,7 @@ class Where(BaseModel):
 @router.post("/reply")
 async def reply(body: Incoming, request: Request, service: Here, caller: Caller) -> Response:
     """Answer one message."""
-    message = wire.message_in(body.model_dump(), service.timeout_s)
+    message = wire.message_in(body.model_dump(mode="json"), service.timeout_s)
     answer = await unless_gone(request, service.engine.reply(message))
     _observe(service, message, answer)
     return JSONResponse(wire.reply_out(answer))
@@ -77,7 +90,7 @@ async def reply(body: Incoming, request: Request, service: Here, caller: Caller)
 @router.post("/events")
 async def events(body: Incoming, service: Here, caller: Caller) -> Response:
     """The same as server-sent events, the last of which carries the reply."""
-    message = wire.message_in(body.model_dump(), service.timeout_s)
+    message = wire.message_in(body.model_dump(mode="json"), service.timeout_s)
     return EventStream(_events(service, message))
 
 

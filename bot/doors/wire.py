@@ -32,6 +32,7 @@ def message_out(message: IncomingMessage) -> Json:
         "persona": message.persona,
         "preset": message.preset,
         "seed": message.seed,
+        "quoted": [turn_out(turn) for turn in message.quoted],
         "options": dict(message.options),
     }
 
@@ -48,6 +49,7 @@ def message_in(data: Mapping[str, Any], longest_s: float) -> IncomingMessage:
         persona=data.get("persona"),
         preset=data.get("preset"),
         seed=data.get("seed"),
+        quoted=tuple(turn_in(turn) for turn in data.get("quoted") or ()),
         options=data.get("options") or {},
     )
 
