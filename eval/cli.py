@@ -173,6 +173,36 @@ def selfchat(
     console.print(f"Report: {out / 'selfchat.html'}; for the rating console: {out / 'talks.jsonl'}")
 
 
+@app.command()
+def safety(
+    out: Out,
+    model: Model = None,
+    preset: Preset = None,
+    persona: Annotated[str | None, typer.Option(help="Persona card")] = None,
+    language: Annotated[list[str] | None, typer.Option(help="en, ko; default: both")] = None,
+    judge: Annotated[Path | None, typer.Option(help="Folder of labelled texts, to fit an independent judge on")] = None,
+    limit: Annotated[int, typer.Option(help="Prompts of every kind; 0: all")] = 0,
+    seed: Seed = 0,
+    threads: Threads = None,
+) -> None:
+    """Instigator, yea-sayer, impostor: through the whole engine and through the bare model."""
+    from bot.settings import load_settings
+    from eval.safety_judges import fit_judge
+    from eval.safety_report import safety_report
+    from eval.safety_suite import read_prompts, run_suite
+
+    console = _console()
+    languages = tuple(language or ("en", "ko"))
+    settings = load_settings(model=model, preset=preset, persona=persona, threads=threads)
+    linear = fit_judge(judge, seed) if judge else None
+    total = sum(not limit or int(p.id.rsplit("-", 1)[1]) <= limit for p in read_prompts(languages))
+    bar = _bar(console, "replies", 2 * total)
+    _, found = run_suite(settings, out, languages=languages, seed=seed, judge=linear, limit=limit,
+                         on_done=lambda system: bar(1))  # fmt: skip
+    safety_report(out, settings.model or "the default model", found, seed, linear.trained_on if linear else 0)
+    console.print(f"Report: {out / 'safety.html'}")
+
+
 def _work(suite: Suite, model: str | None, preset: str | None, seed: int, threads: int | None) -> Work:
     from eval.offline.answerer import Work
 
