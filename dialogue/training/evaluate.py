@@ -1,7 +1,7 @@
 """How well a network predicts held-out replies: nats per word, the same tokens whoever is asked.
 
-A reply counts with its own tokens only; what it costs to end the turn is told apart. Perplexity per word is the
-exponential. The plain language model is asked through its own chat template.
+Perplexity per word is the exponential of the nats of a reply's own tokens and of its end over its words; the reply's
+words alone are told apart. The plain language model is asked through its own chat template.
 """
 
 from __future__ import annotations
@@ -35,13 +35,18 @@ class Score:
 
     @property
     def nats_per_word(self) -> float:
-        """Nats of the replies' own tokens for each of their words."""
-        return self.nats / self.words
+        """Nats of the replies, their ends included, for each of their words."""
+        return (self.nats + self.end_nats) / self.words
 
     @property
     def perplexity(self) -> float:
         """exp(nats per word)."""
         return math.exp(self.nats_per_word)
+
+    @property
+    def perplexity_of_words(self) -> float:
+        """The same without what it costs to end the turn."""
+        return math.exp(self.nats / self.words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,8 +166,8 @@ def measure_start(
 def add_scores(perplexity: dict[str, dict[str, dict[str, float]]], who: str, found: Mapping[str, Score]) -> None:
     """File the scores of one network under its name."""
     for source, score in found.items():
-        values = {"perplexity": score.perplexity, "nats_per_word": score.nats_per_word}
-        counts = {"end_nats": score.end_nats / score.replies, "replies": score.replies, "words": score.words}
+        values = {"perplexity": score.perplexity, "perplexity_of_words": score.perplexity_of_words}
+        counts = {"nats_per_word": score.nats_per_word, "replies": score.replies, "words": score.words}
         perplexity.setdefault(source, {})[who] = {**values, **counts}
 
 

@@ -213,7 +213,12 @@ def test_a_card_shows_sources_perplexities_and_energy() -> None:
         "recipe": recipe_named("cpu").described(),
         "data": {"sources": {"chitchat": source, "other": source}},
         "run": {"steps": 1, "tokens": 2, "targets": 1, "passes": 0.5, "minutes": 90.0},
-        "perplexity": {"chitchat": {"base": {"perplexity": 100.0}, "after": {"perplexity": 40.0, "replies": 7}}},
+        "perplexity": {
+            "chitchat": {
+                "base": {"perplexity": 100.0, "perplexity_of_words": 80.0, "replies": 7},
+                "after": {"perplexity": 40.0, "perplexity_of_words": 50.0, "replies": 7},
+            }
+        },
         "machine": {"device": "CPU", "threads": 2, "torch": "2"},
         "footprint": {
             "energy_kwh": 0.05,
