@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -17,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from bot.bootstrap import open_engine
 from bot.doors.http_api import guarded, make_app, make_service
 from bot.doors.http_api_keys import KeyRing
+from bot.doors.signals import stopping
 from bot.rating_form import DEFAULT_FORM, RatingForm
 from bot.settings import Settings
 from dialogue.errors import UserError
@@ -151,16 +151,3 @@ def address(listener: socket.socket) -> str:
     """The URL of a socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-@contextlib.contextmanager
-def stopping(stop: Callable[[], None]) -> Iterator[None]:
-    """Call ``stop`` on SIGTERM and SIGINT while inside."""
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, stop)
-    try:
-        yield
-    finally:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(each)

@@ -1,0 +1,293 @@
+"""The Discord client: which messages are for the bot, how they reach the engine, how answers come back.
+
+Slash commands are in discord_commands.py, buttons in discord_buttons.py, starting and stopping in discord_run.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+
+import discord
+from discord.ext import commands
+
+from bot.doors.discord_buttons import AskConsent, Rate, rating_view
+from bot.doors.discord_lanes import Cooldown, LaneFull, Lanes, LoopGuard, Recent
+from bot.doors.discord_render import split_message, without_mentions
+from bot.doors.discord_server import Servers, ServerSettings
+from bot.doors.discord_words import word
+from bot.exchange import Engine, IncomingMessage, Reply
+from bot.history.store import HistoryStore
+from bot.rating_form import DEFAULT_FORM, RatingForm
+from dialogue.errors import ChinwagError, Overloaded, StorageError
+from dialogue.turns import ConversationKey, PersonKey, Role, Turn
+
+log = logging.getLogger("chinwag.discord")
+DOOR = "discord"
+CHAIN = 4
+"""Messages of a reply chain that are read as context, at most."""
+
+Place = discord.abc.Messageable
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How the bot behaves where a server chose nothing."""
+
+    timeout_s: float = 60.0
+    cooldown_s: float = 1.5
+    channel_queue: int = 5
+    retention_days: int = 90
+    message_content: bool = False
+
+
+@dataclass(slots=True)
+class Home:
+    """What the client needs of the rest of the program."""
+
+    engine: Engine
+    store: HistoryStore
+    manners: Manners = field(default_factory=Manners)
+    form: RatingForm = DEFAULT_FORM
+
+
+def intents(message_content: bool) -> discord.Intents:
+    """Only what is needed: messages and servers, and the privileged message content only when asked for."""
+    wanted = discord.Intents.none()
+    wanted.guilds = wanted.guild_messages = wanted.dm_messages = True
+    wanted.message_content = message_content
+    return wanted
+
+
+class ChinwagBot(commands.AutoShardedBot):
+    """One bot account, on as many shards as Discord advises."""
+
+    def __init__(self, home: Home, *, shard_count: int | None = None) -> None:
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            help_command=None,
+            intents=intents(home.manners.message_content),
+            allowed_mentions=discord.AllowedMentions.none(),
+            chunk_guilds_at_startup=False,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            max_messages=1000,
+            shard_count=shard_count,
+        )
+        self.home = home
+        self.servers = Servers(home.store)
+        self.lanes = Lanes(home.manners.channel_queue)
+        self.cooldown, self.recent, self.loops = Cooldown(), Recent(), LoopGuard()
+        self.draining = False
+        self.counts: dict[str, int] = {}
+
+    async def setup_hook(self) -> None:
+        """Buttons sent before a restart work again; commands are registered where they changed."""
+        from bot.doors.discord_commands import add_commands, sync_if_changed
+
+        self.add_dynamic_items(Rate, AskConsent)
+        add_commands(self)
+        await sync_if_changed(self)
+
+    def count(self, kind: str) -> None:
+        """Count something for the health page."""
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+
+    async def on_guild_remove(self, guild: discord.Guild) -> None:
+        """A server that the bot left: its conversations and settings go."""
+        erased = await asyncio.to_thread(self.home.store.erase, DOOR, f"server:{guild.id}/")
+        await self.servers.drop(guild.id)
+        log.info("left server %s: %s", guild.id, erased)
+
+    async def on_message(self, message: discord.Message) -> None:
+        """Answer a message that is for the bot."""
+        if not self._may_be_heard(message):
+            return
+        settings = await self.servers.of(message.guild.id if message.guild else None)
+        if not self._is_for_me(message, settings) or not self.recent.is_new(message.id):
+            return
+        self.count("heard")
+        try:
+            await self._hear(message, settings)
+        except discord.HTTPException as error:
+            self.count("not_delivered")
+            log.warning("message %s could not be answered: HTTP %s, code %s", message.id, error.status, error.code)
+
+    def _may_be_heard(self, message: discord.Message) -> bool:
+        """Not from a bot, a webhook, the bot itself or the system, and with words in it."""
+        said_by_person = not message.author.bot and message.webhook_id is None
+        ordinary = message.type in (discord.MessageType.default, discord.MessageType.reply)
+        return said_by_person and ordinary and bool(message.content.strip())
+
+    def _is_for_me(self, message: discord.Message, settings: ServerSettings) -> bool:
+        if message.guild is None:
+            return True
+        channel = message.channel
+        parent = getattr(channel, "parent_id", None)
+        if settings.closed_channels and {channel.id, parent} & set(settings.closed_channels):
+            return False
+        roles = {role.id for role in getattr(message.author, "roles", ())}
+        return self._addressed(message, settings, parent) and settings.lets_in(roles)
+
+    def _addressed(self, message: discord.Message, settings: ServerSettings, parent: int | None) -> bool:
+        me = self.user
+        assert me is not None
+        if any(user.id == me.id for user in message.mentions):
+            return True
+        thread = message.channel if isinstance(message.channel, discord.Thread) else None
+        if thread and (thread.owner_id == me.id or thread.me is not None):
+            return True
+        quoted = message.reference.resolved if message.reference else None
+        if isinstance(quoted, discord.Message) and quoted.author.id == me.id:
+            return True
+        return bool({message.channel.id, parent} & set(settings.open_channels))
+
+    async def _hear(self, message: discord.Message, settings: ServerSettings) -> None:
+        refusal = self._refusal(message, settings)
+        if refusal:
+            await self._refuse(message, refusal, settings)
+            return
+        try:
+            async with self.lanes.turn(message.channel.id):
+                await self._answer(message, settings)
+        except LaneFull:
+            await self._refuse(message, "busy", settings)
+        except ChinwagError as error:
+            self.count("failed")
+            log.warning("message %s was not answered: %s", message.id, type(error).__name__)
+            await self._say(message, sentence_for(error, settings.language))
+
+    def _refusal(self, message: discord.Message, settings: ServerSettings) -> str | None:
+        """The name of the kind word, where the message is not taken."""
+        if self.draining:
+            return "leaving"
+        cooldown = self.home.manners.cooldown_s if settings.cooldown_s is None else settings.cooldown_s
+        looping = not self.loops.allows(message.channel.id, message.author.id, message.content)
+        return "slow_down" if looping or not self.cooldown.allows(message.author.id, cooldown) else None
+
+    async def _refuse(self, message: discord.Message, why: str, settings: ServerSettings) -> None:
+        self.count(f"refused_{why}")
+        await self._say(message, word(why, settings.language))
+
+    async def _say(self, message: discord.Message, text: str) -> None:
+        await message.channel.send(text, reference=_reference(message), nonce=f"{message.id}-r")
+
+    async def _answer(self, message: discord.Message, settings: ServerSettings) -> None:
+        """Think with the typing indicator on, send, remember what was sent. Holds the channel's lane."""
+        key = key_of(message.channel, message.guild)
+        if await asyncio.to_thread(self.home.store.turn_sent_as, key, f"to:{message.id}") is not None:
+            return  # answered before a restart: a resumed session told us again
+        incoming = IncomingMessage(
+            key,
+            person_of(message.author),
+            self._words_of(message),
+            time.monotonic() + self.home.manners.timeout_s,
+            speaker=message.author.display_name if message.guild else None,
+            message_id=str(message.id),
+            persona=await self.persona_at(key, settings),
+            quoted=await self._chain(message, key),
+            options={"safety": dict(settings.safety)} if settings.safety else {},
+        )
+        async with message.channel.typing():
+            reply = await self.home.engine.reply(incoming)
+        sent = await self.deliver(message.channel, reply, settings, message)
+        await self.remember(key, reply.turn_id, (f"to:{message.id}", *(str(each.id) for each in sent)))
+        self.loops.said(message.channel.id, message.author.id, reply.turn.text)
+
+    async def persona_at(self, key: ConversationKey, settings: ServerSettings) -> str | None:
+        """The server's persona, unless this place has chosen its own."""
+        if settings.persona is None:
+            return None
+        stored = await asyncio.to_thread(self.home.store.load, key, last=1)
+        return None if stored.persona else settings.persona
+
+    async def deliver(
+        self, place: Place, reply: Reply, settings: ServerSettings, to: discord.Message | None = None
+    ) -> list[discord.Message]:
+        """Send a reply in as many messages as it needs; the last one carries the rating buttons.
+
+        The nonce makes Discord itself drop a message that is sent twice.
+        """
+        pieces = split_message(without_mentions(reply.turn.text))
+        view = rating_view(reply.turn_id, settings.language) if settings.ratings else None
+        sent = []
+        for number, piece in enumerate(pieces):
+            options: dict[str, object] = {"nonce": f"{to.id}-{number}" if to else f"t{reply.turn_id}-{number}"}
+            if view is not None and number == len(pieces) - 1:
+                options["view"] = view
+            if to is not None and number == 0:
+                options["reference"] = _reference(to)
+            sent.append(await place.send(piece, **options))  # type: ignore[call-overload]
+        self.count("answered")
+        return sent
+
+    async def remember(self, key: ConversationKey, turn_id: int, message_ids: tuple[str, ...]) -> None:
+        """Note under which ids a turn was delivered. A turn that was deleted meanwhile is nothing to worry about."""
+        try:
+            await asyncio.to_thread(self.home.store.sent, key, turn_id, message_ids)
+        except ChinwagError as error:
+            log.warning("the delivery of turn %s was not noted: %s", turn_id, type(error).__name__)
+
+    def _words_of(self, message: discord.Message) -> str:
+        """What was said, without the bot's own mention and with names in place of ids."""
+        assert self.user is not None
+        text = message.content
+        for form in (f"<@{self.user.id}>", f"<@!{self.user.id}>"):
+            text = text.replace(form, " ")
+        for user in message.mentions:
+            for form in (f"<@{user.id}>", f"<@!{user.id}>"):
+                text = text.replace(form, user.display_name)
+        return text.strip() or "Hello!"
+
+    async def _chain(self, message: discord.Message, key: ConversationKey) -> tuple[Turn, ...]:
+        """The messages this one replies to, oldest first, as far as the history does not end with them anyway."""
+        assert self.user is not None
+        chain: list[Turn] = []
+        quoted = await self._quoted(message)
+        while quoted is not None and len(chain) < CHAIN and quoted.content.strip():
+            mine = quoted.author.id == self.user.id
+            role, speaker = (Role.BOT, None) if mine else (Role.USER, quoted.author.display_name)
+            chain.insert(0, Turn(role, self._words_of(quoted), speaker))
+            quoted = await self._quoted(quoted)
+        if not chain:
+            return ()
+        stored = await asyncio.to_thread(self.home.store.load, key, last=1)
+        last = stored.turns[-1].text if stored.turns else ""
+        return () if last and last.startswith(chain[-1].text[:200]) else tuple(chain)
+
+    async def _quoted(self, message: discord.Message) -> discord.Message | None:
+        reference = message.reference
+        if reference is None or reference.message_id is None:
+            return None
+        known = reference.resolved or reference.cached_message
+        if isinstance(known, discord.Message):
+            return known
+        if isinstance(known, discord.DeletedReferencedMessage):
+            return None
+        try:
+            return await message.channel.fetch_message(reference.message_id)
+        except discord.HTTPException:
+            return None
+
+
+def key_of(channel: Place, guild: discord.Guild | None) -> ConversationKey:
+    """A conversation per direct message, thread or channel; the server comes first, so that leaving it can erase."""
+    number = getattr(channel, "id", 0)
+    return ConversationKey(DOOR, f"server:{guild.id}/{number}" if guild else f"dm:{number}")
+
+
+def person_of(user: discord.abc.User) -> PersonKey:
+    """A person is one account, on every server."""
+    return PersonKey(DOOR, str(user.id))
+
+
+def sentence_for(error: ChinwagError, language: str) -> str:
+    """What a person is told: never a traceback, never a detail of the machine."""
+    if isinstance(error, Overloaded):
+        return word("busy", language)
+    return word("failed", language) if isinstance(error, StorageError) else str(error)
+
+
+def _reference(message: discord.Message) -> discord.MessageReference:
+    return discord.MessageReference(message_id=message.id, channel_id=message.channel.id, fail_if_not_exists=False)

@@ -1,0 +1,127 @@
+"""Order and moderation in channels: one lane per channel, a cooldown per person, a guard against loops."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
+
+RECENT = 10_000
+LOOP_WINDOW_S = 60.0
+LOOP_REPLIES = 30
+
+
+class LaneFull(Exception):
+    """So many messages wait in this channel that one more would wait too long."""
+
+
+@dataclass(eq=False)
+class _Lane:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    inside: int = 0
+
+
+class Lanes:
+    """First come, first served, per channel; the lane is held until the answer is sent, so answers keep their order."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._lanes: WeakValueDictionary[int, _Lane] = WeakValueDictionary()
+        self._busy = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @asynccontextmanager
+    async def turn(self, channel_id: int) -> AsyncIterator[None]:
+        """Hold the channel's lane. LaneFull at once when ``longest`` wait already."""
+        lane = self._lanes.get(channel_id)
+        if lane is None:
+            lane = self._lanes[channel_id] = _Lane()
+        if lane.inside > self._longest:
+            raise LaneFull
+        lane.inside += 1
+        self._busy += 1
+        self._idle.clear()
+        try:
+            async with lane.lock:
+                yield
+        finally:
+            lane.inside -= 1
+            self._busy -= 1
+            if not self._busy:
+                self._idle.set()
+
+    async def idle(self, timeout_s: float) -> bool:
+        """Wait until no lane is held; whether that came true in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Recent:
+    """Message ids seen lately: what a resumed session replays is not taken twice."""
+
+    def __init__(self, size: int = RECENT) -> None:
+        self._seen: OrderedDict[int, None] = OrderedDict()
+        self._size = size
+
+    def is_new(self, message_id: int) -> bool:
+        """Whether this id is seen for the first time; remembers it."""
+        if message_id in self._seen:
+            return False
+        self._seen[message_id] = None
+        if len(self._seen) > self._size:
+            self._seen.popitem(last=False)
+        return True
+
+
+class Cooldown:
+    """At least so many seconds between two messages of a person."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: OrderedDict[int, float] = OrderedDict()
+
+    def allows(self, person_id: int, seconds: float) -> bool:
+        """Whether the person may speak now; if so the time counts from here."""
+        now = self._clock()
+        if seconds > 0 and now - self._last.get(person_id, -1e9) < seconds:
+            return False
+        self._last[person_id] = now
+        self._last.move_to_end(person_id)
+        if len(self._last) > RECENT:
+            self._last.popitem(last=False)
+        return True
+
+
+class LoopGuard:
+    """Notices when the bot talks with something that answers by itself: an echo of it, or no end of messages."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._replies: dict[tuple[int, int], deque[float]] = {}
+        self._said: dict[int, str] = {}
+
+    def allows(self, channel_id: int, person_id: int, text: str) -> bool:
+        """False for the bot's own words coming back, and after LOOP_REPLIES replies to one author in a minute."""
+        if text.strip() and text.strip() == self._said.get(channel_id):
+            return False
+        times = self._replies.get((channel_id, person_id))
+        while times and times[0] < self._clock() - LOOP_WINDOW_S:
+            times.popleft()
+        return times is None or len(times) < LOOP_REPLIES
+
+    def said(self, channel_id: int, person_id: int, text: str) -> None:
+        """Remember a reply."""
+        if len(self._replies) > RECENT:
+            self._replies.clear()
+            self._said.clear()
+        self._replies.setdefault((channel_id, person_id), deque()).append(self._clock())
+        self._said[channel_id] = text.strip()
