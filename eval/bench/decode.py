@@ -1,0 +1,244 @@
+"""``chinwag bench``: how fast engines decode, measured in turns in one run; and the outputs on the decoding page."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dialogue.errors import UserError
+from eval.bench.shapes import CONTEXT, REPLY, Shape, shape
+
+if TYPE_CHECKING:
+    from eval.bench.engines import Engine
+    from eval.bench.worker import Worker
+
+app = typer.Typer(no_args_is_help=True, help="Measure this program against others, in turns in one run.")
+
+REFERENCE = "transformers fp32"
+BOTH = "blenderbot-90m,blenderbot-400m"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One engine in one cell. ``ratio`` is how many times faster than transformers in fp32 it is in the same cell."""
+
+    engine: str
+    dtype: str
+    shape: str
+    beam: int
+    batch: int
+    ms_per_reply: float
+    peak_mb: float | None
+    ratio: float | None
+    floor_ms: float | None = None
+
+
+@app.callback()
+def bench() -> None:
+    """Measure this program against others, in turns in one run."""
+
+
+@app.command()
+def decode(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON and nothing else")] = False,
+    quick: Annotated[bool, typer.Option(help="The 90M shape at beam 10, batch 1, the main engines: minutes")] = False,
+    shapes: Annotated[str, typer.Option(help="Shapes to measure, with commas between")] = BOTH,
+    beams: Annotated[str, typer.Option(help="Beam sizes")] = "1,10",
+    batches: Annotated[str, typer.Option(help="Conversations at once")] = "1,8",
+    rounds: Annotated[int, typer.Option(help="Turns of each engine in each cell; the median counts")] = 5,
+    threads: Annotated[int, typer.Option(help="Processor threads; 0: all")] = 0,
+    model: Annotated[str | None, typer.Option(help="Also time this model, or “default”")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a plot to this file")] = None,
+) -> None:
+    """Milliseconds per reply and peak memory: transformers, CTranslate2 where installed, and this program."""
+    import torch
+
+    from eval.bench.engines import engines
+
+    threads = threads or torch.get_num_threads()
+    chosen = [shape(name) for name in (["blenderbot-90m"] if quick else shapes.split(","))]
+    cells = [(10, 1)] if quick else [(k, b) for k in _numbers(beams) for b in _numbers(batches)]
+    bandwidth = memory_bandwidth(threads)
+    rows: list[Row] = []
+    for net in chosen:
+        rows += measure(net, engines(quick=quick), cells, rounds, threads, bandwidth)
+    if model is not None:
+        rows += measure_model(None if model == "default" else model, cells, rounds, threads)
+    if plot is not None:
+        from eval.bench.picture import draw_rows
+
+        draw_rows(rows, plot)
+    if as_json:
+        typer.echo(json.dumps({"rows": [asdict(row) for row in rows]}))
+    else:
+        show(rows, bandwidth, threads)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"{text!r} is no list of whole numbers; write for example 1,10.") from None
+    if min(found) < 1:
+        raise UserError(f"{text!r}: every number must be at least 1.")
+    return found
+
+
+def measure(
+    net: Shape, engines: Sequence[Engine], cells: Iterable[tuple[int, int]], rounds: int, threads: int, bandwidth: float
+) -> list[Row]:
+    """All engines on one shape: in each cell they take turns, a batch each, so many rounds after one to warm up."""
+    from eval.bench.worker import Worker
+
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        net.write(folder)
+        floors = {engine.dtype: floor_ms(folder, engine.dtype, bandwidth) for engine in engines}
+        workers: list[Worker] = []
+        try:
+            for engine in engines:
+                _tell(f"{net.name}: loading {engine}")
+                workers.append(Worker(engine, net, folder, threads))
+            for beam, batch in cells:
+                _tell(f"{net.name}: beam {beam}, batch {batch}")
+                rows += _cell(net, workers, beam, batch, rounds, floors)
+        finally:
+            for worker in workers:
+                worker.stop()
+    return rows
+
+
+def _tell(line: str) -> None:
+    """Progress, for whoever watches: never in a pipe."""
+    if sys.stderr.isatty():
+        typer.echo(line, err=True)
+
+
+def _cell(
+    net: Shape, workers: Sequence[Worker], beam: int, batch: int, rounds: int, floors: dict[str, float]
+) -> list[Row]:
+    times: dict[str, list[float]] = {str(worker.engine): [] for worker in workers}
+    peaks: dict[str, float] = {}
+    for turn in range(rounds + 1):
+        for worker in workers:
+            seconds, peaks[str(worker.engine)] = worker.run(beam, batch, seed=turn)
+            if turn:
+                times[str(worker.engine)].append(1000 * seconds / batch)
+    return [
+        Row(
+            engine.name, engine.dtype, net.name, beam, batch,
+            ms_per_reply=round(statistics.median(times[str(engine)]), 1),
+            peak_mb=round(peaks[str(engine)], 1) if peaks[str(engine)] >= 0 else None,
+            ratio=ratio(times.get(REFERENCE), times[str(engine)]),
+            floor_ms=round(floors[engine.dtype] / batch, 1),
+        )
+        for engine in (worker.engine for worker in workers)
+    ]  # fmt: skip
+
+
+def ratio(reference: Sequence[float] | None, own: Sequence[float]) -> float | None:
+    """How many times faster than the reference: the median over turns, each against the reference of the same turn."""
+    if reference is None:
+        return None
+    return round(statistics.median(theirs / mine for theirs, mine in zip(reference, own, strict=True)), 2)
+
+
+def measure_model(name: str | None, cells: Iterable[tuple[int, int]], rounds: int, threads: int) -> list[Row]:
+    """A model of ours by name, in this process, with the same contexts of random words."""
+    import torch
+
+    from dialogue.models.loading import load
+    from eval.bench.engines import searching
+
+    torch.set_num_threads(threads)
+    model = load(name)
+    answer = searching(model.seq2seq, start_id=model.start_id, eos_id=model.eos_id, pad_id=model.pad_id)
+    generator = torch.Generator().manual_seed(0)
+    rows: list[Row] = []
+    for beam, batch in cells:
+        contexts = torch.randint(100, model.seq2seq.vocab_size, (batch, CONTEXT), generator=generator).tolist()
+        times = []
+        for _ in range(rounds + 1):
+            start = time.perf_counter()
+            answer(contexts, beam)
+            times.append(1000 * (time.perf_counter() - start) / batch)
+        rows.append(Row("chinwag", "auto", model.name, beam, batch, round(statistics.median(times[1:]), 1), None, None))
+    return rows
+
+
+def memory_bandwidth(threads: int, numbers: int = 2**27) -> float:
+    """Bytes a second that this machine reads, summing so many floats (half a gigabyte): the best of seven."""
+    import torch
+
+    torch.set_num_threads(threads)
+    memory = torch.ones(numbers)
+    best = float("inf")
+    for _ in range(7):
+        start = time.perf_counter()
+        memory.sum()
+        best = min(best, time.perf_counter() - start)
+    return memory.nbytes / best
+
+
+def floor_ms(folder: Path, dtype: str, bandwidth: float) -> float:
+    """Milliseconds a batch cannot go below: reading the decoder's and the vocabulary's weights once per token."""
+    from dialogue.models.checkpoint import read_tensors
+
+    tensors = read_tensors(folder)
+    read = sum(t.numel() for name, t in tensors.items() if "decoder.layers" in name or name.endswith("shared.weight"))
+    return 1000 * REPLY * read * {"fp32": 4, "bf16": 2, "int8": 1}[dtype] / bandwidth
+
+
+def show(rows: Sequence[Row], bandwidth: float, threads: int) -> None:
+    """The table for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"Decoding: {CONTEXT}-token context, {REPLY} tokens, 3-gram blocking; {threads} threads, "
+        f"memory reads {bandwidth / 1e9:.0f} GB/s"
+    )
+    for name in ("shape", "beam", "batch", "engine", "ms per reply", "× transformers fp32", "floor ms", "peak MB"):
+        table.add_column(name, justify="left" if name in ("shape", "engine") else "right")
+    for row in rows:
+        numbers = (
+            f"{row.ms_per_reply:,.0f}",
+            _or_dash(row.ratio, 2),
+            _or_dash(row.floor_ms, 0),
+            _or_dash(row.peak_mb, 0),
+        )
+        table.add_row(row.shape, str(row.beam), str(row.batch), f"{row.engine} {row.dtype}", *numbers)
+    Console().print(table)
+
+
+def _or_dash(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+@app.command()
+def page(
+    file: Annotated[Path, typer.Option(help="The page to fill in")] = Path("docs/decoding.md"),
+    model: Annotated[str | None, typer.Option(help="Name, folder or hub id; default: the default model")] = None,
+    persona: Annotated[str, typer.Option(help="Persona card")] = "robin",
+) -> None:
+    """Write the model's real outputs into the page on decoding."""
+    from dialogue.generator import Generator
+    from dialogue.models.loading import load
+    from dialogue.persona_cards import load_persona
+    from eval.bench.page import filled, outputs
+
+    if not file.is_file():
+        raise UserError(f"There is no page {file}; run this in the repository, or name the page with --file.")
+    text = filled(file.read_text(encoding="utf-8"), outputs(Generator(load(model)), load_persona(persona)))
+    file.write_text(text, encoding="utf-8")
+    typer.echo(f"{file}: filled in.")
