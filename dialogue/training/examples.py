@@ -7,7 +7,9 @@ the reply, and to make more of one reading of the context, the following turns i
 
 from __future__ import annotations
 
+import queue
 import random
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -188,13 +190,13 @@ def bucketed(examples: Sequence[Example], budget: int, rng: random.Random) -> li
 
 
 def batches(sampler: Sampler, budget: int, start: int = 0, share: tuple[int, int] = (0, 1)) -> Iterator[Batch]:
-    """Endless batches from batch number ``start`` on; of a chunk of 1,024 examples each of ``share[1]`` processes takes
-    every ``share[1]``-th batch, so that all take different ones in step.
+    """Endless batches from batch number ``start`` on. Examples are drawn and sorted in chunks of 1,024 or more; each
+    of ``share[1]`` processes takes every ``share[1]``-th batch of a chunk, so that all take different ones in step.
     """
-    number, skip = 0, start
+    number, skip, size = 0, start, max(1024, budget // 2)
     while True:
         rng = random.Random(f"{sampler.seed}/order/{number}")
-        groups = bucketed(sampler.chunk(number, 1024), budget, rng)
+        groups = bucketed(sampler.chunk(number, size), budget, rng)
         groups = groups[: len(groups) - len(groups) % share[1]][share[0] :: share[1]]
         number += 1
         if skip >= len(groups):
@@ -202,3 +204,22 @@ def batches(sampler: Sampler, budget: int, start: int = 0, share: tuple[int, int
             continue
         yield from (collate(group) for group in groups[skip:])
         skip = 0
+
+
+def ahead(source: Iterator[Batch], depth: int = 8) -> Iterator[Batch]:
+    """The same batches, made in a thread of their own while an accelerator works on those before."""
+    ready: queue.Queue[Batch | Exception] = queue.Queue(depth)
+
+    def work() -> None:
+        try:
+            for batch in source:
+                ready.put(batch)
+        except Exception as error:  # raised again where the batches are used
+            ready.put(error)
+
+    threading.Thread(target=work, daemon=True, name="batches").start()
+    while True:
+        batch = ready.get()
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch

@@ -88,7 +88,7 @@ _RECIPES = (
         mix="open",
         adapters=AdapterConfig(rank=64, alpha=64.0),
         windows=Windows(context=(96, 128, 192, 256), reply=96),
-        batch_tokens=65_536,
+        batch_tokens=49_152,
         compile=True,
     ),
     Recipe(

@@ -19,7 +19,7 @@ from dialogue.training.card import model_card
 from dialogue.training.corpus import split_talks
 from dialogue.training.data import Data, Filtering, mix_of, prepare
 from dialogue.training.evaluate import Score, in_chat_template, scores, validation
-from dialogue.training.examples import Batch, Sampler, batches
+from dialogue.training.examples import Batch, Sampler, ahead, batches
 from dialogue.training.export import export
 from dialogue.training.footprint import Footprint, Meter
 from dialogue.training.network import ReplyLoss, build, trained_parameters
@@ -126,7 +126,8 @@ def make_trainer(
     share = (parallel.rank(), parallel.world_size())
 
     def batches_from(number: int) -> Iterator[Batch]:
-        return batches(sampler, recipe.batch_tokens, number, share)
+        made = batches(sampler, recipe.batch_tokens, number, share)
+        return ahead(made) if torch.cuda.is_available() else made
 
     questions = validation(data.valid, options.quick_replies) if options.quick_replies else {}
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from dialogue.training.examples import (
     END,
     IGNORED,
     START,
+    Batch,
     Sampler,
     Windows,
+    ahead,
     batches,
     collate,
     context_ids,
@@ -104,6 +107,23 @@ def test_processes_share_the_batches_without_overlap_or_gap() -> None:
     pairs = zip(batches(sampler(), 256, share=(0, 2)), batches(sampler(), 256, share=(1, 2)), strict=False)
     together = [b.labels.tolist() for pair in itertools.islice(pairs, 10) for b in pair]
     assert together == alone[:20]
+
+
+def test_batches_made_ahead_are_the_same_in_the_same_order() -> None:
+    alone, made_ahead = batches(sampler(), 256), ahead(batches(sampler(), 256))
+    for expected, found in itertools.islice(zip(alone, made_ahead, strict=False), 30):
+        assert expected.labels.tolist() == found.labels.tolist()
+
+
+def test_a_mistake_while_making_batches_ahead_is_raised_where_they_are_used() -> None:
+    def broken() -> Iterator[Batch]:
+        yield next(batches(sampler(), 256))
+        raise ValueError("broken")
+
+    made_ahead = ahead(broken())
+    next(made_ahead)
+    with pytest.raises(ValueError, match="broken"):
+        next(made_ahead)
 
 
 def test_batches_keep_to_the_budget_and_mostly_hold_words() -> None:
