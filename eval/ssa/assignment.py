@@ -46,8 +46,10 @@ def next_task(database: RatingDatabase, rater_id: int) -> Task | None:
         return _next(session, rater_id)
 
 
-def answer(database: RatingDatabase, rater_id: int, item_id: int, labels: Mapping[str, int]) -> Task | None:
-    """Save labels about an item and hand out what comes next: the same item while questions are open.
+def answer(
+    database: RatingDatabase, rater_id: int, item_id: int, labels: Mapping[str, int], *, go_on: bool = True
+) -> Task | None:
+    """Save labels about an item and hand out what comes next (``go_on``): the same item while questions are open.
 
     Saving the same answer twice changes nothing. UserError for labels that are not asked or an item that is gone.
     """
@@ -58,7 +60,7 @@ def answer(database: RatingDatabase, rater_id: int, item_id: int, labels: Mappin
             _take(session, item_id, 1)
         _save(row, item, settings, labels)
         session.flush()
-        return _next(session, rater_id)
+        return _next(session, rater_id) if go_on else None
 
 
 def skip(database: RatingDatabase, rater_id: int, item_id: int) -> Task | None:
@@ -72,7 +74,7 @@ def skip(database: RatingDatabase, rater_id: int, item_id: int) -> Task | None:
         return _next(session, rater_id)
 
 
-def undo(database: RatingDatabase, rater_id: int) -> Task | None:
+def undo(database: RatingDatabase, rater_id: int, *, go_on: bool = True) -> Task | None:
     """Take back the last answer or skip and hand that item out again; the present task where there is none."""
     with database.writing() as session:
         row = _last(session, rater_id)
@@ -83,7 +85,7 @@ def undo(database: RatingDatabase, rater_id: int) -> Task | None:
             row.state, row.labels, row.done_at, row.seconds = State.LEASED, {}, None, None
             row.started_at, row.leased_until = now(), now() + timedelta(seconds=settings.lease_s)
             session.flush()
-        return _next(session, rater_id)
+        return _next(session, rater_id) if go_on else None
 
 
 def progress(database: RatingDatabase, rater_id: int) -> Progress:

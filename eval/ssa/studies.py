@@ -16,7 +16,7 @@ from eval.ssa.database import RatingDatabase
 from eval.ssa.practice import add_practice
 from eval.ssa.protocol import Kind
 from eval.ssa.questions import BETTER_TO_TALK, PAIR_QUESTIONS, QUESTIONS, SENSIBLE, SPECIFIC
-from eval.ssa.tables import ItemRole, ItemRow, RaterRow, StudyRow
+from eval.ssa.tables import AssignmentRow, ItemRole, ItemRow, RaterRow, State, StudyRow
 
 EXTRAS = tuple(label for label in QUESTIONS if label not in (SENSIBLE, SPECIFIC))
 """What a study may ask in addition to the two questions of SSA."""
@@ -199,6 +199,40 @@ def count_items(database: RatingDatabase, study_id: int) -> dict[str, int]:
     with database.reading() as session:
         query = select(ItemRow.role, func.count()).where(ItemRow.study_id == study_id).group_by(ItemRow.role)
         return {str(row[0]): int(row[1]) for row in session.execute(query)}
+
+
+def counts(database: RatingDatabase, study_id: int) -> dict[str, int]:
+    """Where a study stands now: ratings, replies rated, complete, raters, in hand, skipped. Gold and practice apart."""
+    with database.reading() as session:
+        states = (
+            select(AssignmentRow.state, func.count(), func.count(AssignmentRow.item_id.distinct()))
+            .join(ItemRow)
+            .where(ItemRow.study_id == study_id, ItemRow.role == ItemRole.ITEM)
+            .group_by(AssignmentRow.state)
+        )
+        rows = {int(row[0]): (int(row[1]), int(row[2])) for row in session.execute(states)}
+        done, items = rows.get(State.DONE, (0, 0))
+        full = (
+            select(AssignmentRow.item_id)
+            .join(ItemRow)
+            .where(ItemRow.study_id == study_id, ItemRow.role == ItemRole.ITEM, AssignmentRow.state == State.DONE)
+            .group_by(AssignmentRow.item_id, ItemRow.wanted)
+            .having(func.count() >= ItemRow.wanted)
+            .subquery()
+        )
+        people = (
+            select(func.count(AssignmentRow.rater_id.distinct()))
+            .join(ItemRow)
+            .where(ItemRow.study_id == study_id, AssignmentRow.state == State.DONE)
+        )
+        return {
+            "ratings": done,
+            "replies rated": items,
+            "complete": session.scalar(select(func.count()).select_from(full)) or 0,
+            "raters": session.scalar(people) or 0,
+            "in hand": rows.get(State.LEASED, (0, 0))[0],
+            "skipped": rows.get(State.SKIPPED, (0, 0))[0],
+        }
 
 
 def _check(name: str, settings: StudySettings) -> None:

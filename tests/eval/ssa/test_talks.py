@@ -248,8 +248,8 @@ def test_hulic_rates_and_agreement_equal_an_independent_calculation_to_the_digit
 
     flat = pd.DataFrame(
         [
-            (row["system"], row["id"], rater, s, c, h)
-            for row in rows
+            (row["system"], number, rater, s, c, h)
+            for number, row in enumerate(rows)
             for rater, (s, c, h) in enumerate(zip(row["sensible"], row["specific"], row["humanlike"], strict=True))
         ],
         columns=["system", "reply", "rater", "sensible", "specific", "humanlike"],
