@@ -1,0 +1,236 @@
+"""The real client against a virtual Discord in this process (simcord): who is answered, and what the commands do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bot.engine import ChatEngine
+from dialogue.turns import Conversation, PersonKey
+from safety.verdict import ALLOW
+from tests.fakes import FakeGenerator, fake_engine
+
+if TYPE_CHECKING:
+    from bot.doors.discord_client import ChinwagBot
+
+discord = pytest.importorskip("discord", reason="no discord.py: pip install 'chinwag[discord]'")
+simcord = pytest.importorskip("simcord", reason="no simcord: pip install 'simcord[pytest]'")
+
+
+@dataclass(slots=True)
+class World:
+    """A virtual Discord with one server, and the bot in it."""
+
+    env: Any
+    bot: ChinwagBot
+    engine: ChatEngine
+    generator: FakeGenerator
+    server: Any
+    channel: Any
+    ana: Any
+
+    @property
+    def mention(self) -> str:
+        assert self.bot.user is not None
+        return f"<@{self.bot.user.id}>"
+
+    def said(self, channel: Any = None) -> list[str]:
+        """What the bot posted in a channel, oldest first."""
+        me = self.bot.user
+        assert me is not None
+        return [m.content for m in (channel or self.channel).history() if m.author.id == me.id]
+
+
+def say(conversation: Conversation) -> list[str]:
+    """Names everything that the model got to read."""
+    turns = [f"{turn.speaker or turn.role}: {turn.text}" for turn in conversation.turns]
+    return [f"{len(turns)} turns, last {turns[-1]}", "And then?"]
+
+
+@asynccontextmanager
+async def a_world(*, message_content: bool = False) -> AsyncIterator[World]:
+    """simcord's clock belongs to the task it is entered in: tests enter it themselves. Its time is not the model
+    thread's, hence no deadline."""
+    from bot.doors.discord_client import ChinwagBot, Home, Manners
+
+    generator = FakeGenerator(say)
+    async with fake_engine(generator) as engine:
+        bot = ChinwagBot(
+            Home(engine, engine.store, Manners(timeout_s=1e9, cooldown_s=0.0, message_content=message_content))
+        )
+        async with simcord.run(bot, shard_count=1) as env:
+            server = env.create_guild()
+            channel = server.create_text_channel("general")
+            ana = server.add_member(env.create_user("ana"))
+            yield World(env, bot, engine, generator, server, channel, ana)
+
+
+async def test_only_messages_for_the_bot_are_answered_and_stored() -> None:
+    async with a_world() as world:
+        await world.ana.send(world.channel, "hello everybody")
+        assert world.said() == [] and world.engine.store.record(1) is None
+        await world.ana.send(world.channel, f"{world.mention} hello you")
+        assert world.said() == ["1 turns, last ana: hello you"]
+
+
+async def test_each_channel_has_its_own_talk_and_speakers_are_told_apart() -> None:
+    async with a_world() as world:
+        ben = world.server.add_member(world.env.create_user("ben"))
+        other = world.server.create_text_channel("other")
+        await world.ana.send(world.channel, f"{world.mention} one")
+        await ben.send(world.channel, f"{world.mention} two")
+        await ben.send(other, f"{world.mention} three")
+        assert world.said()[-1] == "3 turns, last ben: two"
+        assert world.said(other) == ["1 turns, last ben: three"]
+
+
+async def test_direct_messages_need_no_mention() -> None:
+    async with a_world() as world:
+        await world.ana.send_dm("hello")
+        assert world.said(world.ana.user.dm_channel) == ["1 turns, last user: hello"]
+
+
+async def test_a_reply_brings_what_it_replies_to_where_the_bot_may_read_it() -> None:
+    for allowed, speakers in ((True, ["ben", "ana"]), (False, ["ana"])):
+        async with a_world(message_content=allowed) as world:
+            ben = world.server.add_member(world.env.create_user("ben"))
+            about = await ben.send(world.channel, "I have a parrot")
+            await world.ana.send(world.channel, f"{world.mention} what do you think?", reply_to=about)
+            talk = world.generator.admitted[-1].conversation
+            assert [turn.speaker for turn in talk.turns] == speakers
+            stored = world.engine.store.why(talk.key)
+            assert stored is not None and "parrot" not in stored.heard.text
+
+
+async def test_an_open_channel_needs_no_mention_and_a_thread_it_is_in_neither() -> None:
+    async with a_world(message_content=True) as world:
+        await world.bot.servers.change(world.server.id, {"open_channels": [world.channel.id]})
+        await world.ana.send(world.channel, "no mention at all")
+        assert world.said() == ["1 turns, last ana: no mention at all"]
+
+
+async def test_bots_and_webhooks_are_ignored() -> None:
+    async with a_world() as world:
+        robot = world.server.add_member(world.env.create_user("robot", bot=True))
+        await robot.send(world.channel, f"{world.mention} hello")
+        hook = world.server.create_webhook(world.channel)
+        await hook.send(f"{world.mention} hello")
+        assert world.said() == []
+
+
+async def test_nobody_is_ever_pinged() -> None:
+    async with a_world() as world:
+        world.generator.say = lambda conversation: ["Hello @everyone and <@1> and @here, long time"]
+        await world.ana.send(world.channel, f"{world.mention} ping them")
+        last = world.channel.last_message
+        assert not last.mention_everyone and last.mentions == [] and "@everyone" not in last.content
+
+
+async def test_long_replies_come_in_pieces_with_whole_fences() -> None:
+    async with a_world() as world:
+        code = "```py\n" + "".join(f"total_{n} = {n * 7919 % 1009} + total_{n - 1}\n" for n in range(1, 90)) + "```"
+        world.generator.say = lambda conversation: [f"See: {code}"]
+        world.engine.responder.safety.say = lambda turn, so_far: ALLOW  # type: ignore[method-assign]
+        await world.ana.send(world.channel, f"{world.mention} show me")
+        pieces = world.said()
+        assert len(pieces) > 1 and all(len(piece) <= 2000 and piece.count("```") == 2 for piece in pieces)
+
+
+async def test_chat_reset_persona_why_and_rate() -> None:
+    async with a_world() as world:
+        done = await world.ana.slash(world.channel, "chat", text="hello")
+        assert done.acknowledged and not done.ephemeral and "1 turns, last ana: hello" in world.said()[-1]
+        why = await world.ana.slash(world.channel, "why")
+        assert why.ephemeral and "And then?" in why.response.content
+        await world.ana.slash(world.channel, "rate", answer="good")
+        assert [(given.label, given.value) for given in world.engine.store.ratings()] == [("liked", 1)]
+        await world.ana.slash(world.channel, "persona", name="captain")
+        await world.ana.slash(world.channel, "reset")
+        await world.ana.slash(world.channel, "chat", text="again")
+        assert "1 turns, last ana: again" in world.said()[-1]
+        assert world.generator.admitted[-1].conversation.persona.name == "captain"
+        offered = await world.ana.autocomplete(world.channel, "persona", "name", "cap")
+        assert [choice["value"] for choice in offered] == ["captain"]
+        wrong = await world.ana.slash(world.channel, "persona", name="../../secret.toml")
+        assert "There is no persona" in wrong.followups[-1].content if wrong.followups else wrong.response.content
+
+
+async def test_buttons_ask_for_consent_once_and_then_store() -> None:
+    async with a_world() as world:
+        await world.ana.send(world.channel, f"{world.mention} hello")
+        message = world.channel.last_message
+        asked = await world.ana.click(message, label="👍")
+        assert asked.ephemeral and world.engine.store.ratings() == ()
+        await world.ana.click(asked.response.message, label="Yes, store my ratings")
+        await world.ana.click(message, label="Sensible?")
+        stored = {(given.label, given.value, given.form) for given in world.engine.store.ratings()}
+        assert stored == {("liked", 1, "door-1"), ("sensible", 1, "door-1")}
+        await world.ana.slash(world.channel, "forget")
+        assert (
+            world.engine.store.ratings() == ()
+            and world.engine.store.settings(PersonKey("discord", str(world.ana.id))) == {}
+        )
+
+
+async def test_people_can_see_and_delete_what_is_stored() -> None:
+    async with a_world() as world:
+        await world.ana.send(world.channel, f"{world.mention} remember my parrot")
+        exported = await world.ana.slash(world.channel, "export")
+        assert exported.ephemeral
+        data = json.dumps(dict((await world.engine.export(PersonKey("discord", str(world.ana.id)))).data), default=str)
+        assert "parrot" in data
+        gone = await world.ana.slash(world.channel, "forget")
+        assert gone.ephemeral and gone.response.content.startswith("Deleted: ")
+        assert world.engine.store.record(1) is None
+        for name in ("privacy", "help"):
+            told = await world.ana.slash(world.channel, name)
+            assert told.ephemeral and len(told.response.content) > 50
+
+
+async def test_those_who_manage_the_server_choose_and_others_cannot() -> None:
+    async with a_world() as world:
+        boss_role = world.server.create_role("boss", permissions=discord.Permissions(manage_guild=True))
+        boss = world.server.add_member(world.env.create_user("boss"), roles=[boss_role])
+        shown = await boss.slash(
+            world.channel, "settings", persona="captain", ratings=False, safety_category="offensive",
+            safety_level="high", close_channel=world.channel,
+        )  # fmt: skip
+        assert "captain" in shown.response.content and "offensive high" in shown.response.content
+        await world.ana.send(world.channel, f"{world.mention} hello")
+        assert world.said() == []
+        await boss.slash(world.channel, "settings", default_channel=world.channel)
+        await world.ana.send(world.channel, f"{world.mention} hello")
+        assert len(world.said()) == 1 and world.channel.last_message.components == []
+        assert world.generator.admitted[-1].conversation.persona.name == "captain"
+        stored = world.engine.store.settings(f"discord:server:{world.server.id}")
+        assert stored["safety"] == {"offensive": "high"}
+
+
+async def test_leaving_a_server_deletes_its_talk_and_settings_and_no_others() -> None:
+    async with a_world() as world:
+        await world.ana.send(world.channel, f"{world.mention} hello")
+        await world.ana.send_dm("hello there")
+        await world.bot.servers.change(world.server.id, {"language": "ko"})
+        guild = world.bot.get_guild(world.server.id)
+        assert guild is not None
+        await world.bot.on_guild_remove(guild)
+        assert world.engine.store.record(1) is None and world.engine.store.record(3) is not None
+        assert world.engine.store.settings(f"discord:server:{world.server.id}") == {}
+
+
+async def test_a_reply_that_fails_is_a_kind_word_and_no_traceback() -> None:
+    async with a_world() as world:
+
+        def broken(*args: object, **options: object) -> object:
+            from dialogue.errors import StorageError
+
+            raise StorageError("disk /secret/path is full")
+
+        world.engine.store.append = broken  # type: ignore[method-assign, assignment]
+        await world.ana.send(world.channel, f"{world.mention} hello")
+        assert len(world.said()) == 1 and "secret" not in world.said()[0] and "try again" in world.said()[0]

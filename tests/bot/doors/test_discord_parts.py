@@ -1,0 +1,81 @@
+"""The parts of the Discord door that know nothing of Discord: splitting, lanes, cooldown, loop guard."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.doors.discord_lanes import Cooldown, LaneFull, Lanes, LoopGuard, Recent
+from bot.doors.discord_render import split_message, without_mentions
+from bot.doors.discord_words import _WORDS, LANGUAGES
+
+texts = st.lists(
+    st.one_of(st.text(max_size=60), st.sampled_from(["```py\n", "```\n", "\n\n", "word " * 30, "x" * 120, "끝. "])),
+    max_size=40,
+).map("".join)
+
+
+@given(texts, st.integers(60, 200))
+def test_pieces_are_short_and_lose_no_word(text: str, limit: int) -> None:
+    pieces = split_message(text, limit)
+    assert all(0 < len(piece) <= limit for piece in pieces)
+
+    def letters(words: str) -> str:
+        return re.sub(r"\s|`|py", "", words)
+
+    assert letters("".join(pieces)) == letters(text)
+
+
+def test_a_fence_that_is_cut_is_closed_and_opened_again_with_its_language() -> None:
+    first, *others = split_message("Look:\n```python\n" + "x = 1\n" * 40 + "```\nDone.", 120)
+    assert first.endswith("\n```") and others[0].startswith("```python\n")
+    assert all(piece.count("```") % 2 == 0 for piece in (first, *others))
+
+
+def test_crowd_mentions_are_defused() -> None:
+    assert "@everyone" not in without_mentions("hi @everyone @here") and "here" in without_mentions("@here")
+
+
+async def test_a_lane_keeps_the_order_and_refuses_when_full() -> None:
+    lanes, order = Lanes(longest=3), []
+
+    async def walk(number: int) -> None:
+        async with lanes.turn(7):
+            await asyncio.sleep(0.001)
+            order.append(number)
+
+    tasks = [asyncio.create_task(walk(number)) for number in range(4)]
+    await asyncio.sleep(0)
+    with pytest.raises(LaneFull):
+        await walk(99)
+    async with lanes.turn(8):
+        pass
+    assert not await lanes.idle(0.0001)
+    await asyncio.gather(*tasks)
+    assert order == [0, 1, 2, 3] and await lanes.idle(1.0)
+
+
+def test_recent_ids_are_new_once() -> None:
+    recent = Recent(size=2)
+    assert [recent.is_new(n) for n in (1, 1, 2, 3, 1)] == [True, False, True, True, True]
+
+
+def test_the_cooldown_and_the_loop_guard_use_the_clock() -> None:
+    now = [0.0]
+    cooldown, guard = Cooldown(lambda: now[0]), LoopGuard(lambda: now[0])
+    assert cooldown.allows(1, 2.0) and not cooldown.allows(1, 2.0) and cooldown.allows(2, 2.0)
+    guard.said(5, 1, "hello there")
+    assert not guard.allows(5, 2, "hello there ") and guard.allows(5, 2, "something else")
+    for _ in range(40):
+        guard.said(5, 1, "x")
+    assert not guard.allows(5, 1, "more") and guard.allows(5, 2, "more")
+    now[0] = 61.0
+    assert cooldown.allows(1, 2.0) and guard.allows(5, 1, "more")
+
+
+def test_every_word_exists_in_every_language() -> None:
+    assert all(set(forms) == set(LANGUAGES) for forms in _WORDS.values())
