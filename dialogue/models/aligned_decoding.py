@@ -36,26 +36,24 @@ class _Layer:
 class AlignedSeq2Seq:
     """The JoinableSeq2Seq protocol over the tensors of an AlignedModel."""
 
-    def __init__(self, config: AlignedConfig, tensors: Mapping[str, Tensor], kernels: Kernels) -> None:
-        """``tensors`` carry an AlignedModel's names and are read one at a time."""
+    def __init__(
+        self, config: AlignedConfig, tensors: Mapping[str, Tensor], kernels: Kernels, *, shared: bool = False
+    ) -> None:
+        """``tensors`` carry an AlignedModel's names and are read one at a time.
+
+        ``shared`` says that the encoder's blocks are the decoder's own, which halves the memory.
+        """
         self.vocab_size = config.vocab_size
         self._config, self._dtype = config, kernels.dtype
         self._rope = torch.empty(0, config.head_dim // 2, dtype=torch.complex64)
-        self._embedding = tensors["embed.weight"].detach()
         self._final_gain = tensors["decoder.norm.weight"].detach().float()
-        self._head = kernels.pack_head(self._embedding)
-        self._decoder: list[_Layer] = []
-        self._encoder: list[_Layer] = []
-        for i in range(config.layers):
-            self._decoder.append(self._layer(tensors, f"decoder.layers.{i}.", kernels))
-            if i < config.layers - 1:
-                shared = (
-                    tensors[f"encoder.layers.{i}.mlp.down_proj.weight"]
-                    is tensors[f"decoder.layers.{i}.mlp.down_proj.weight"]
-                )
-                self._encoder.append(
-                    self._decoder[i] if shared else self._layer(tensors, f"encoder.layers.{i}.", kernels)
-                )
+        self._head = kernels.pack_head(tensors["embed.weight"])
+        self._embedding = tensors["embed.weight"].detach()  # read anew: mapped pages that packing touched are let go
+        self._decoder = [self._layer(tensors, f"decoder.layers.{i}.", kernels) for i in range(config.layers)]
+        self._encoder = self._decoder[:-1]
+        if not shared:
+            names = [f"encoder.layers.{i}." for i in range(config.layers - 1)]
+            self._encoder = [self._layer(tensors, name, kernels) for name in names]
 
     def _layer(self, tensors: Mapping[str, Tensor], prefix: str, kernels: Kernels) -> _Layer:
         def get(name: str) -> Tensor:

@@ -104,10 +104,12 @@ class BartSeq2Seq:
         """``tensors`` carry transformers' names; raises KeyError for one that is missing."""
         self.vocab_size = config.vocab_size
         self._config, self._dtype, self._pack, self._tensors = config, kernels.dtype, kernels.pack, tensors
-        self._embedding = self._get("shared.weight", "encoder.embed_tokens.weight")
+        names = ("shared.weight", "encoder.embed_tokens.weight")
         bias = tensors.get("final_logits_bias")
-        head = tensors.get("lm_head.weight", self._embedding)
+        head = tensors["lm_head.weight"] if "lm_head.weight" in tensors else self._get(*names)
         self._head = kernels.pack_head(head, None if bias is None else bias.detach().view(-1))
+        del head
+        self._embedding = self._get(*names)  # read anew: mapped pages that packing touched are let go
         self._positions = {side: self._get(f"{side}.embed_positions.weight").float() for side in ("encoder", "decoder")}
         sides = ("encoder", "decoder")
         self._first_norm = {side: self._norm(f"{side}.layernorm_embedding") for side in sides if config.embedding_norm}

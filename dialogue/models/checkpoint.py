@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +59,53 @@ def weight_files(folder: Path) -> list[Path]:
     raise UserError(f"{folder} is no checkpoint: it has neither {SAFE} nor {PICKLE}; name a folder that has one.")
 
 
-def read_tensors(folder: Path, pattern: str | None = None) -> dict[str, Tensor]:
+def read_tensors(folder: Path, pattern: str | None = None) -> Mapping[str, Tensor]:
     """All tensors by name, memory-mapped, from the checkpoint's weights or from the files that match ``pattern``.
 
     Raises UserError when a file is missing, damaged or holds more than tensors.
     """
-    tensors: dict[str, Tensor] = {}
-    for path in _files(folder, pattern):
-        tensors.update(_safe(path) if path.suffix == ".safetensors" else _pickled(path))
-    return tensors
+    files = _files(folder, pattern)
+    if all(path.suffix == ".safetensors" for path in files):
+        return MappedTensors(files)
+    return {name: tensor for path in files for name, tensor in _pickled(path).items()}
+
+
+class MappedTensors(Mapping[str, Tensor]):
+    """The tensors of safetensors files, each mapped into memory when it is asked for and only while it is used.
+
+    A tensor that is packed into another layout and dropped leaves no page of the file behind in this process.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._file: dict[str, Path] = {}
+        for path in files:
+            with _opened(path) as file:
+                self._file.update(dict.fromkeys(file.keys(), path))
+
+    def __getitem__(self, name: str) -> Tensor:
+        with _opened(self._file[name]) as file:
+            tensor: Tensor = file.get_tensor(name)
+            return tensor
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._file
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file)
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged and cannot be read ({error}); get the checkpoint again.") from error
 
 
 def _files(folder: Path, pattern: str | None) -> list[Path]:
@@ -76,16 +115,6 @@ def _files(folder: Path, pattern: str | None) -> list[Path]:
     if not files:
         raise UserError(f"{folder} lacks its weights ({pattern}); get them again.")
     return files
-
-
-def _safe(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged and cannot be read ({error}); get the checkpoint again.") from error
 
 
 def _pickled(path: Path) -> dict[str, Tensor]:

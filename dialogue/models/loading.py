@@ -16,7 +16,7 @@ from torch import Tensor
 from dialogue.decoding.config import DecodingConfig
 from dialogue.errors import UnknownName, UserError
 from dialogue.models.adapters import check_belongs, merged_weight
-from dialogue.models.aligned import AlignedConfig, EncoderKind, aligned_state
+from dialogue.models.aligned import AlignedConfig, EncoderKind, aligned_names
 from dialogue.models.aligned_decoding import AlignedSeq2Seq
 from dialogue.models.base import base_checkpoint
 from dialogue.models.catalogue import CATALOGUE, Source, default_name, trained_folder
@@ -105,7 +105,7 @@ def load_causal(folder: Path, name: str, dtype: str = "auto") -> ChatModel:
     start, end = vocabulary.token_id("<|im_start|>"), vocabulary.token_id("<|im_end|>")
     if start is None or end is None:
         raise UserError(f"{folder} has no <|im_start|> and <|im_end|> tokens: its chat format is not known.")
-    network = _network(config, aligned_state(config, read_tensors(folder)), dtype, folder)
+    network = _network(config, LlamaTensors(config, read_tensors(folder)), dtype, folder, shared=True)
     return ChatModel(
         name=name,
         seq2seq=network,
@@ -160,7 +160,7 @@ def load_adapters(
         )
     config = AlignedConfig.from_llama(read_config(base.folder), _encoder_kind(settings, folder))
     adapters = read_tensors(folder, ADAPTER_FILES)
-    tensors = MergedTensors(aligned_state(config, read_tensors(base.folder)), adapters)
+    tensors = MergedTensors(LlamaTensors(config, read_tensors(base.folder)), adapters)
     vocabulary = TokenizerVocabulary.from_file(base.folder / "tokenizer.json")
     reading = _trained_format(settings, vocabulary, folder)
     return ChatModel(
@@ -177,6 +177,23 @@ def load_adapters(
         languages=frozenset(settings.get("languages", ["en"])),
         fingerprint=fingerprint(folder, base.sha256, dtype, pattern=ADAPTER_FILES),
     )
+
+
+class LlamaTensors(Mapping[str, Tensor]):
+    """A Llama checkpoint's tensors under an AlignedModel's names, read when they are asked for."""
+
+    def __init__(self, config: AlignedConfig, llama: Mapping[str, Tensor]) -> None:
+        self._llama = llama
+        self._name = {name: old for old in llama for name in aligned_names(config, old)}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._llama[self._name[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._name)
+
+    def __len__(self) -> int:
+        return len(self._name)
 
 
 class MergedTensors(Mapping[str, Tensor]):
@@ -221,9 +238,11 @@ def _trained_defaults(settings: Mapping[str, Any], folder: Path) -> DecodingConf
         raise UserError(f"{folder}/config.json has a decoding setting that is not known ({error}).") from error
 
 
-def _network(config: AlignedConfig, tensors: Mapping[str, Tensor], dtype: str, folder: Path) -> AlignedSeq2Seq:
+def _network(
+    config: AlignedConfig, tensors: Mapping[str, Tensor], dtype: str, folder: Path, *, shared: bool = False
+) -> AlignedSeq2Seq:
     try:
-        return AlignedSeq2Seq(config, tensors, choose_kernels(dtype))
+        return AlignedSeq2Seq(config, tensors, choose_kernels(dtype), shared=shared)
     except (KeyError, RuntimeError) as error:
         raise UserError(f"The weights in {folder} do not fit its configuration ({error}); get them again.") from error
 

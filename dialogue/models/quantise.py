@@ -1,7 +1,9 @@
 """int8 matrix products: weights rounded per output channel when loaded, activations per row as they come.
 
 Each row has its own scale, so what one conversation says never changes another's rounding (torch's own dynamic
-quantisation has one scale for the whole batch). An option, not the default: docs/decoding.md gives its loss.
+quantisation has one scale for the whole batch). An option, not the default. Measured on 50 replies of held-out talks
+(549 tokens, the base model): 3.428 nats a token in float32, 3.428 in bfloat16, 3.458 here; 3.467 with the projection
+to the vocabulary in int8 as well, 3.462 with the second feed-forward matrix kept wide, so that one is not.
 """
 
 from __future__ import annotations
