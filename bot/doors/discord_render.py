@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 LIMIT = 2000
-_FENCE = re.compile(r"^ {0,3}(```+)([^\n`]*)$", re.MULTILINE)
+_FENCE = re.compile(r"(```)([\w+#-]*(?=\n))?")  # Discord takes it for a fence wherever in a line it stands
 _SENTENCE = re.compile(r"[.!?…。]['\"”’)]*\s")
 
 
@@ -57,10 +57,7 @@ def _open_fence(text: str) -> tuple[str, str]:
     """The fence that is open at the end of the text and its language; empty where none is."""
     fence, language = "", ""
     for match in _FENCE.finditer(text):
-        if not fence:
-            fence, language = match.group(1), match.group(2).strip()
-        elif match.group(1).startswith(fence) and not match.group(2).strip():
-            fence, language = "", ""
+        fence, language = ("", "") if fence else (match.group(1), match.group(2) or "")
     return fence, language
 
 
