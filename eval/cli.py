@@ -203,6 +203,83 @@ def safety(
     console.print(f"Report: {out / 'safety.html'}")
 
 
+@app.command()
+def memorisation(
+    out: Out,
+    seen: Annotated[list[Path], typer.Option(help="File of talks that the model was trained on; repeat for more")],
+    unseen: Annotated[list[Path], typer.Option(help="File of talks that it was not trained on; repeat for more")],
+    model: Model = None,
+    reference: Annotated[str, typer.Option(help="Model to compare likelihoods with; “none”: none")] = BASE,
+    pairs: Annotated[int, typer.Option(help="Training replies, and as many held-out ones")] = 200,
+    samples: Annotated[int, typer.Option(help="Free samples; Carlini et al. draw many thousands")] = 1000,
+    canaries: Annotated[int, typer.Option(help="Canaries for each number of repetitions, in a twin; 0: none")] = 0,
+    twin_talks: Annotated[int, typer.Option(help="Talks that the twin is trained on")] = 300,
+    twin_steps: Annotated[int, typer.Option(help="Steps of the twin's training")] = 60,
+    seed: Seed = 0,
+    threads: Threads = None,
+) -> None:
+    """What of its training talks could be got out of a model: discoverable, extracted, member or not, canaries."""
+    from eval.memorisation import Audit, Parts, Twin, audit, canary_exposure
+    from eval.memorisation_report import memorisation_report
+
+    console = _console()
+    chosen = _loaded(model or "", threads, console)
+    other = None if reference == "none" else _loaded(reference, threads, console)
+    plan = Audit(tuple(seen), tuple(unseen), pairs, samples, seed)
+    total = {"corpus": 1, "membership": 2 * pairs * (2 if other else 1), "discoverable": 2 * pairs, "samples": samples}
+    found = audit(chosen, other, plan, out, _bars(console, total))
+    if canaries:
+        twin = Twin(talks=twin_talks, steps=twin_steps, canaries=canaries)
+        parts = Parts(out / "parts", {"seed": seed, "talks": seen[0].name, "twin": repr(twin)})
+        line = lambda text: console.print(text, style="dim")  # noqa: E731  # a name for one print
+        found["canaries"] = parts.get("canaries", {}, lambda: canary_exposure(twin, seen[0], seed, line))
+    about = {
+        "model": chosen.name, "fingerprint": chosen.fingerprint, "reference": reference, "seed": seed, "pairs": pairs,
+        "seen": [path.name for path in seen], "unseen": [path.name for path in unseen],
+    }  # fmt: skip
+    data = memorisation_report(out, about, found)
+    passed = sum(row["passed"] for row in data["gate"])
+    console.print(f"{passed} of {len(data['gate'])} thresholds met. Report: {out / 'memorisation.html'}")
+
+
+@app.command()
+def gate(
+    run: Annotated[Path | None, typer.Option(help="Folder of `evaluate run`")] = None,
+    safety: Annotated[Path | None, typer.Option(help="Folder of `evaluate safety`")] = None,
+    memorisation: Annotated[Path | None, typer.Option(help="Folder of `evaluate memorisation`")] = None,
+    thresholds: Annotated[
+        Path | None, typer.Option(help="A file like eval/release_gate.toml; default: that one")
+    ] = None,
+) -> None:
+    """Hold reports against the release thresholds; ends with an error when one is not met."""
+    from dialogue.errors import UserError
+    from eval.offline import gate as gates
+
+    folders = {"run": (run, "report"), "safety": (safety, "safety"), "memorisation": (memorisation, "memorisation")}
+    reports = {kind: gates.read_report(folder, name) for kind, (folder, name) in folders.items() if folder}
+    if not reports:
+        raise UserError("Name at least one folder with a report: --run, --safety or --memorisation.")
+    checks = gates.gate(reports, thresholds or gates.SHIPPED)
+    for check in checks:
+        typer.echo(str(check))
+    failed = sum(not check.passed for check in checks)
+    if failed:
+        raise UserError(f"The release gate is closed: {failed} of {len(checks)} thresholds are not met.")
+    typer.echo(f"The release gate is open: all {len(checks)} thresholds are met.")
+
+
+def _bars(console: Console, totals: dict[str, int]) -> Callable[[str, int], None]:
+    """One progress bar after the other, by name."""
+    bars: dict[str, Callable[[int], None]] = {}
+
+    def advance(name: str, count: int) -> None:
+        if name not in bars:
+            bars[name] = _bar(console, name, totals[name])
+        bars[name](count)
+
+    return advance
+
+
 def _work(suite: Suite, model: str | None, preset: str | None, seed: int, threads: int | None) -> Work:
     from eval.offline.answerer import Work
 

@@ -1,0 +1,99 @@
+"""The release gate: reports in, a decision out, one line for each threshold. Thresholds are a file people can read."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dialogue.errors import UserError
+from eval.offline.upper_bounds import clopper_pearson
+
+SHIPPED = Path(__file__).parent.parent / "release_gate.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One threshold: the end of the interval that was held against it; None where nothing was measured."""
+
+    name: str
+    value: float | None
+    bound: str
+    limit: float
+
+    @property
+    def passed(self) -> bool:
+        """A value that was not measured does not pass."""
+        if self.value is None:
+            return False
+        return self.value <= self.limit if self.bound == "at_most" else self.value >= self.limit
+
+    def __str__(self) -> str:
+        shown = "not measured" if self.value is None else f"{self.value:.4f}"
+        return f"{'pass' if self.passed else 'FAIL'}  {self.name}: {shown}, {self.bound.replace('_', ' ')} {self.limit}"
+
+
+def gate(reports: Mapping[str, Mapping[str, Any]], thresholds: Path = SHIPPED) -> list[Check]:
+    """The checks of every kind of report given ("run", "safety", "memorisation"); UserError for a wrong file."""
+    try:
+        table = tomllib.loads(thresholds.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"The thresholds {thresholds} cannot be read: {error}.") from error
+    return [check for kind, report in reports.items() for check in _checks(kind, report, table.get(kind, {}))]
+
+
+def _checks(kind: str, report: Mapping[str, Any], table: Mapping[str, Any]) -> Iterator[Check]:
+    ends = {"run": _of_run, "safety": _of_safety, "memorisation": _of_memorisation}[kind](report)
+    for name, bounds in table.items():
+        for bound, limit in bounds.items():
+            low, high = ends.get(name, (None, None))
+            yield Check(f"{kind}: {name}", high if bound == "at_most" else low, bound, float(limit))
+
+
+Ends = dict[str, tuple[float | None, float | None]]
+
+
+def _of_run(report: Mapping[str, Any]) -> Ends:
+    return {name: (m["overall"]["low"], m["overall"]["high"]) for name, m in report["metrics"].items()}
+
+
+def _of_safety(report: Mapping[str, Any]) -> Ends:
+    """The engine's bad replies of a test under a judge, all kinds and languages together."""
+    counts: dict[str, tuple[int, int]] = {}
+    for row in report["shares"]:
+        name = f"{row['test']}/{row['judge']}"
+        bad, count = counts.get(name, (0, 0))
+        counts[name] = (bad + row["engine"]["bad"], count + row["count"])
+    return {name: clopper_pearson(bad, count) for name, (bad, count) in counts.items()}
+
+
+def _of_memorisation(report: Mapping[str, Any]) -> Ends:
+    found = report["discoverable"]
+    seen, unseen = (found[name]["equal_to_a_rare_reply"] for name in ("training contexts", "held-out contexts"))
+    rates = {
+        "personal_data/found_in_the_corpus": report["personal_data"]["found_in_the_corpus"],
+        "extraction/equal_to_a_rare_turn": report["extraction"]["equal_to_a_rare_turn"],
+    }
+    ends: Ends = {name: (rate["low"], rate["at_most_95"]) for name, rate in rates.items()}
+    for name in ("copied_from_the_corpus", "with_personal_data"):
+        count = float(len(report["stored_lines"][name]))
+        ends[f"stored_lines/{name}"] = (count, count)
+    gap = (seen["value"] or 0.0) - (unseen["value"] or 0.0)
+    ends["discoverable/held_out_gap"] = (gap, max(seen["at_most_95"] - (unseen["value"] or 0.0), gap))
+    worst = max(report["membership"].values(), key=lambda row: float(row["tpr_at_fpr_0.001"]["value"] or 0.0))
+    rate = worst["tpr_at_fpr_0.001"]
+    ends["membership/tpr_at_fpr_0.001"] = (rate["low"], rate["at_most_95"])
+    return ends
+
+
+def read_report(folder: Path, name: str) -> dict[str, Any]:
+    """``NAME.json`` of a folder; UserError when it is not there."""
+    path = folder / f"{name}.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); run the evaluation that makes it first.") from error
+    return found
