@@ -226,6 +226,39 @@ def _or_dash(value: float | None, digits: int) -> str:
 
 
 @app.command()
+def stream(
+    loads: Annotated[str, typer.Option(help="Requests a second to try, with commas between")] = "1,2,3,4",
+    count: Annotated[int, typer.Option(help="Requests in each stream")] = 60,
+    beams: Annotated[int, typer.Option(help="Beams of every request")] = 10,
+    max_batch: Annotated[int, typer.Option(help="Conversations at once")] = 8,
+    threads: Annotated[int, typer.Option(help="Processor threads; 0: all")] = 0,
+    dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or int8")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON and nothing else")] = False,
+) -> None:
+    """Static against continuous batching under a Poisson stream of requests, on the 90M shape."""
+    import torch
+
+    from eval.bench.engines import open_network
+    from eval.bench.stream import measure as measure_stream
+
+    torch.set_num_threads(threads or torch.get_num_threads())
+    net = shape("blenderbot-90m")
+    with tempfile.TemporaryDirectory() as place:
+        net.write(Path(place))
+        network = open_network(Path(place), dtype)
+    rows = measure_stream(
+        network, [float(load) for load in loads.split(",")], count=count, context=CONTEXT, beams=beams,
+        max_batch=max_batch, start_id=net.start_id, eos_id=net.eos_id, pad_id=net.pad_id,
+    )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps({"rows": [asdict(row) for row in rows]}))
+        return
+    for row in rows:
+        delays = f"median delay {row.median_s:6.2f} s, p95 {row.p95_s:6.2f} s"
+        typer.echo(f"{row.load:5.2f} requests/s  {row.policy:10}  {row.replies_per_second:5.2f} replies/s  {delays}")
+
+
+@app.command()
 def page(
     file: Annotated[Path, typer.Option(help="The page to fill in")] = Path("docs/decoding.md"),
     model: Annotated[str | None, typer.Option(help="Name, folder or hub id; default: the default model")] = None,

@@ -10,9 +10,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eval.bench.shapes import NGRAM, REPLY, Shape
+
+if TYPE_CHECKING:
+    from dialogue.models.bart import BartSeq2Seq
 
 Answer = Callable[[Sequence[Sequence[int]], int], list[list[int]]]
 """(contexts, beams) -> the best reply to each, as token ids."""
@@ -61,6 +64,12 @@ def load_transformers(folder: Path, shape: Shape, dtype: str) -> Answer:
 
 def load_chinwag(folder: Path, shape: Shape, dtype: str) -> Answer:
     """Our own network and search."""
+    network = open_network(folder, dtype)
+    return searching(network, start_id=shape.start_id, eos_id=shape.eos_id, pad_id=shape.pad_id)
+
+
+def open_network(folder: Path, dtype: str) -> BartSeq2Seq:
+    """Our own network over a checkpoint, in "fp32", "bf16", "int8" or "auto"."""
     from dialogue.models.bart import CLASS_DEFAULTS, BartConfig, BartSeq2Seq
     from dialogue.models.checkpoint import read_tensors
     from dialogue.models.families import read_settings
@@ -69,8 +78,7 @@ def load_chinwag(folder: Path, shape: Shape, dtype: str) -> Answer:
     settings = read_settings(folder, {})
     settings = read_settings(folder, CLASS_DEFAULTS[settings["model_type"]])
     kernels = choose_kernels({"fp32": "float32", "bf16": "bfloat16"}.get(dtype, dtype))
-    network = BartSeq2Seq(BartConfig.from_settings(settings), read_tensors(folder), kernels)
-    return searching(network, start_id=shape.start_id, eos_id=shape.eos_id, pad_id=shape.pad_id)
+    return BartSeq2Seq(BartConfig.from_settings(settings), read_tensors(folder), kernels)
 
 
 def searching(network: Any, *, start_id: int, eos_id: int, pad_id: int) -> Answer:
