@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from safety import hangul
-from safety.lexicons import crisis_lexicon, lexicon
+from safety.lexicons import rules
 from safety.normalise import View
 from safety.patterns import literals
 
@@ -132,15 +132,16 @@ def _masked(text: str) -> Iterator[Edit]:
 
 def _keyboard(text: str) -> Iterator[Edit]:
     """Words that make whole Korean syllables when read on a Korean keyboard, if all words of the text do or one is listed."""
-    words = [m for m in _WORD.finditer(text) if m.group().isascii() and m.group().strip(_EDGES).isalpha()]
-    if not words or len(text) > 2000:
+    if len(text) > 2000:
         return
-    read = [(m, _syllables(m.group().strip(_EDGES))) for m in words[:200]]
-    whole = all(syllables for _, syllables in read) and sum(len(s) for _, s in read) >= 3
-    for m, syllables in read:
-        word = m.group().strip(_EDGES)
-        if syllables and (whole or word[:4] in _listed_keys()):
-            start = m.start() + m.group().index(word)
+    words = [(m.start(), m.group().strip(_EDGES), m.group()) for m in _WORD.finditer(text)]
+    words = [entry for entry in words if entry[1].isascii() and entry[1].isalpha()]
+    whole = bool(words) and bool(_syllables(words[0][1])) and all(_syllables(word) for _, word, _ in words)
+    whole = whole and sum(len(_syllables(word)) for _, word, _ in words) >= 3
+    for at, word, token in words:
+        syllables = _syllables(word) if whole or word[:4] in _listed_keys() else ""
+        if syllables:
+            start = at + token.index(word)
             yield start, start + len(word), syllables
 
 
@@ -204,8 +205,8 @@ _KOREAN: tuple[tuple[str, Callable[[str], Iterable[Edit]]], ...] = (
 @cache
 def _listed_words() -> frozenset[str]:
     """The single words of the English rules, from severity 2 on."""
-    rules = [r for r in (*lexicon("en").rules, *crisis_lexicon("en").rules) if r.label[-1] in "23"]
-    return frozenset(w for rule in rules for w in literals(rule.items) if len(w) > 2)
+    listed = [r for r in rules("en", "lexicon", "crisis").rules if r.label[-1] in "23"]
+    return frozenset(w for rule in listed for w in literals(rule.items) if len(w) > 2)
 
 
 @cache
@@ -235,6 +236,6 @@ def _masked_words() -> dict[int, list[str]]:
 @cache
 def _listed_keys() -> frozenset[str]:
     """The first four keys of the single words of the Korean rules."""
-    rules = [r for r in (*lexicon("ko").rules, *crisis_lexicon("ko").rules) if r.label[-1] in "23"]
-    words = (w for rule in rules for w in literals(rule.items))
+    listed = [r for r in rules("ko", "lexicon", "crisis").rules if r.label[-1] in "23"]
+    words = (w for rule in listed for w in literals(rule.items))
     return frozenset(hangul.to_keys(w)[:4] for w in words if len(w) > 1 and all("가" <= c <= "힣" for c in w))

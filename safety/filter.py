@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 
 class SafetyFilter:
-    """Judges both sides of a conversation. ``budget_s`` bounds the time for one text: later detectors are skipped."""
+    """Judges both sides of a conversation. After ``budget_s`` later detectors are skipped."""
 
-    def __init__(self, detectors: Sequence[Detector], policy: Policy, *, budget_s: float = 2.0) -> None:
+    def __init__(self, detectors: Sequence[Detector], policy: Policy, *, budget_s: float = 5.0) -> None:
         self.detectors = tuple(detectors)
         self.policy = policy
         self.failures: Counter[str] = Counter()
@@ -47,6 +47,10 @@ class SafetyFilter:
             return verdict
         safe_line = SafetyVerdict(Action.REPLACE, "failure", detector=failed[0], reasons=("a detector failed",))
         return verdict.stricter(safe_line)
+
+    def findings(self, turn: Turn, so_far: Conversation) -> list[Finding]:
+        """Everything the detectors report, weak findings included: for explaining and measuring."""
+        return self._findings(Passage(turn, so_far))[0]
 
     def mask(self, text: str) -> str:
         """The text with personal data replaced by its kind in brackets, for storing and showing."""

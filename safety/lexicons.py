@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,8 @@ from safety.patterns import Match, RuleSet, read_rules
 
 _DATA = Path(__file__).parent / "data"
 ALLOW = "allow"
+_LATIN = re.compile("[a-z]")
+_HANGUL = re.compile("[가-힣ㄱ-ㅣ]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,60 +25,56 @@ class Hit:
     category: str
     severity: int
     line: str
+    source: str
 
 
 class Lexicon:
-    """The rules of one language: what to find, and the allow-rules inside which a finding is none."""
+    """The rules of one language from one or more files: what to find, and the allow-rules inside which it is none.
 
-    def __init__(self, text: str, *, korean: bool) -> None:
-        self.rules = read_rules(text, korean=korean)
+    An allow-rule excuses only the findings of its own file.
+    """
+
+    def __init__(self, texts: Mapping[str, str], *, korean: bool) -> None:
+        self.rules = [rule for name, text in texts.items() for rule in read_rules(text, name, korean=korean)]
         self._set = RuleSet(self.rules, korean=korean)
 
     def hits(self, text: str) -> list[Hit]:
         """All findings in normalised lower-case text that no allow-rule covers."""
         matches = list(self._set.matches(text))
+        if not matches:
+            return []
         allowed = [m for m in matches if m.rule.label == ALLOW]
         return [_hit(m) for m in matches if m.rule.label != ALLOW and not _covered(m, allowed)]
 
 
 def _covered(match: Match, allowed: list[Match]) -> bool:
-    return any(a.start <= match.start and match.end <= a.end for a in allowed)
+    source = match.rule.source_name
+    return any(a.start <= match.start and match.end <= a.end and a.rule.source_name == source for a in allowed)
 
 
 def _hit(match: Match) -> Hit:
     category, severity = match.rule.label.split()
-    return Hit(match.start, match.end, category, int(severity), match.rule.line)
+    return Hit(match.start, match.end, category, int(severity), match.rule.line, match.rule.source_name)
 
 
 @cache
-def lexicon(lang: str) -> Lexicon:
-    """The lexicon of "en" or "ko"."""
-    return Lexicon((_DATA / f"lexicon_{lang}.txt").read_text(encoding="utf-8"), korean=lang == "ko")
-
-
-@cache
-def crisis_lexicon(lang: str) -> Lexicon:
-    """The crisis rules of "en" or "ko"."""
-    return Lexicon((_DATA / f"crisis_{lang}.txt").read_text(encoding="utf-8"), korean=lang == "ko")
+def rules(lang: str, *names: str) -> Lexicon:
+    """Rule files by name ("lexicon", "crisis", "impersonation") in one language ("en", "ko")."""
+    texts = {name: (_DATA / f"{name}_{lang}.txt").read_text(encoding="utf-8") for name in names}
+    return Lexicon(texts, korean=lang == "ko")
 
 
 def hangul(text: str) -> bool:
     """Whether a text has any Hangul syllable or compatibility letter."""
-    return any("가" <= c <= "힣" or "ㄱ" <= c <= "ㅣ" for c in text)
+    return _HANGUL.search(text) is not None
 
 
-def hits(text: str) -> Iterator[Hit]:
-    """The findings of every language whose script the text shows."""
-    yield from _by_script(text, lexicon)
+def hits(text: str) -> list[Hit]:
+    """The findings of word lists and crisis rules, in every language whose script the text shows."""
+    return named_hits(text, "lexicon", "crisis")
 
 
-def crisis_hits(text: str) -> Iterator[Hit]:
-    """The same for the crisis rules."""
-    yield from _by_script(text, crisis_lexicon)
-
-
-def _by_script(text: str, rules: Callable[[str], Lexicon]) -> Iterator[Hit]:
-    if any("a" <= c <= "z" for c in text):
-        yield from rules("en").hits(text)
-    if hangul(text):
-        yield from rules("ko").hits(text)
+def named_hits(text: str, *names: str) -> list[Hit]:
+    """The findings of some rule files in every language whose script the text shows."""
+    found = rules("en", *names).hits(text) if _LATIN.search(text) else []
+    return found + rules("ko", *names).hits(text) if hangul(text) else found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dialogue.turns import Conversation, Role, Turn
-from safety.lexicons import hangul
+from safety.lexicons import Hit, hangul, hits
 from safety.normalise import View, fold, views
 
 
@@ -47,6 +47,11 @@ class Passage:
     def views(self) -> tuple[View, ...]:
         """The base view and every reading that undoes a disguise; only those that differ."""
         return views(self.base)
+
+    @cached_property
+    def hits(self) -> tuple[tuple[View, Hit], ...]:
+        """What word lists and crisis rules find, with the view each was found in."""
+        return tuple((view, hit) for view in self.views for hit in hits(view.text))
 
     @cached_property
     def language(self) -> str:

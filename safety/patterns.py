@@ -10,7 +10,7 @@ One pattern a line, matched on normalised lower-case text:
 ``[0-9]`` ``\d{1,4}``  character classes and bounded counts, as in :mod:`re`
 
 Every repetition has an upper bound, so one attempt costs bounded time; attempts start only where the text shows
-the first two letters of a pattern, so the whole scan is linear. Patterns are compiled when first needed.
+the first letters of a pattern, so the whole scan is linear. Patterns are compiled when first needed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _GAP = {False: r"(?:[\W_]{1,4}\w{1,20}){0,4}[\W_]{1,4}", True: r"(?:[\s.,]{1,3}\
 _TOKEN = re.compile(
     r"(?P<cls>\[[^\]]{1,60}\]|\\.)|(?P<count>\{\d{1,2}(?:,\d{1,2})?\}|\?)|(?P<gap> \.\.\. )|(?P<sign>[ |()*$])|(?P<chr>.)"
 )
-_WORD_START = re.compile(r"(?<![a-z0-9])[a-z0-9]")
+_KEY = 4
 
 
 @dataclass(slots=True)
@@ -90,7 +90,9 @@ def _parse_item(
         return _Item(raw=text), tokens
     if kind == "sign":
         return _Item(raw={"*": r"\w{0,12}", "$": r"(?![가-힣])"}[text]), tokens
-    return (_Item(raw="'?") if text == "'" else _Item(literal=text)), tokens
+    if text == "'":  # people leave it out
+        return _Item(options=[[_Item(literal="'")], []]), tokens
+    return _Item(literal=text), tokens
 
 
 def source(items: list[_Item]) -> str:
@@ -112,7 +114,7 @@ def source(items: list[_Item]) -> str:
 
 
 def firsts(items: list[_Item]) -> set[str]:
-    """The first letters, at most two, that a match can begin with; a shorter text where the second is not known."""
+    """The first letters, at most four, that a match can begin with; a shorter text where the next is not known."""
     return {prefix for prefix, _ in _firsts(items)}
 
 
@@ -128,8 +130,8 @@ def _firsts(items: list[_Item]) -> set[tuple[str, bool]]:
             if item.optional:
                 grown.add((prefix, False))
             for more, end in _item_firsts(item):
-                joined = (prefix + more)[:2]
-                grown.add((joined, end or len(joined) == 2))
+                joined = (prefix + more)[:_KEY]
+                grown.add((joined, end or len(joined) == _KEY))
         reached = grown
         if all(closed for _, closed in reached):
             break
@@ -160,8 +162,8 @@ def literals(items: list[_Item], limit: int = 400) -> list[str]:
 class Rule:
     """One line of a rule file, ready to match; ``label`` is what the file's section says about it."""
 
-    def __init__(self, line: str, label: str, *, korean: bool) -> None:
-        self.line, self.label, self._korean = line, label, korean
+    def __init__(self, line: str, label: str, source_name: str = "", *, korean: bool) -> None:
+        self.line, self.label, self.source_name, self._korean = line, label, source_name, korean
         self._bound = line.startswith("^")
         self.items = parse(line.removeprefix("^"), korean)
         self.firsts = firsts(self.items)
@@ -195,20 +197,23 @@ class RuleSet:
         for rule in rules:
             for first in rule.firsts:
                 self._index.setdefault(first, []).append(rule)
+        letters = re.escape("".join(sorted({key[0] for key in self._index})))
+        self._starts = re.compile(("" if korean else r"(?<![a-z0-9])") + f"[{letters or '_'}]")
+        self._sizes = sorted({len(key) for key in self._index})
 
     def matches(self, text: str) -> Iterator[Match]:
         """Every match that starts at a possible place; matches of different rules may overlap."""
         index = self._index
-        starts = range(len(text)) if self._korean else (m.start() for m in _WORD_START.finditer(text))
-        for at in starts:
-            for key in (text[at : at + 2], text[at]):
-                for rule in index.get(key, ()):
+        for start in self._starts.finditer(text):
+            at = start.start()
+            for size in self._sizes:
+                for rule in index.get(text[at : at + size], ()):
                     found = rule.regex.match(text, at)
                     if found and found.end() > at:
                         yield Match(at, found.end(), rule)
 
 
-def read_rules(text: str, *, korean: bool) -> list[Rule]:
+def read_rules(text: str, source_name: str = "", *, korean: bool) -> list[Rule]:
     """The rules of a file: ``[label]`` opens a section, ``#`` a comment. Raises ValueError with the line at fault."""
     rules: list[Rule] = []
     label = ""
@@ -220,7 +225,7 @@ def read_rules(text: str, *, korean: bool) -> list[Rule]:
             label = line[1:-1]
             continue
         try:
-            rules.append(Rule(line, label, korean=korean))
+            rules.append(Rule(line, label, source_name, korean=korean))
         except (ValueError, IndexError) as error:
             raise ValueError(f"line {number}: {error}") from error
     return rules

@@ -88,15 +88,14 @@ class Policy:
     def verdict(self, findings: Iterable[Finding], *, by_bot: bool) -> SafetyVerdict:
         """All findings in one verdict: the strictest action, and among equals the strongest finding, give the reason.
 
-        ``scores["unsafe"]`` is the highest score of any category that a text can be blamed for.
+        ``scores["unsafe"]`` is the learned overall score, raised by what rules are sure of.
         """
         best: tuple[int, float, Finding | None, float] = (0, -1.0, None, 0.0)
         scores: dict[str, float] = {}
         all_findings = list(findings)
         for finding in all_findings:
             scores[finding.category] = max(scores.get(finding.category, 0.0), finding.score)
-            if finding.category != "sensitive":
-                scores["unsafe"] = max(scores.get("unsafe", 0.0), finding.score)
+            scores["unsafe"] = max(scores.get("unsafe", 0.0), _overall(finding))
             action, threshold = self.decide(finding, by_bot=by_bot)
             if action > Action.ALLOW and (action, finding.strength) > best[:2]:
                 best = (action, finding.strength, finding, threshold)
@@ -106,6 +105,17 @@ class Policy:
         if chosen is None:
             return SafetyVerdict(scores=scores, spans=spans, reasons=reasons)
         return SafetyVerdict(Action(best[0]), chosen.category, scores, threshold, chosen.detector, spans, reasons)
+
+
+def _overall(finding: Finding) -> float:
+    """What a finding adds to the overall score. Words that are rude everywhere and harmful only somewhere are left to
+    the learned model, which has them among its features; here they add no more than doubt.
+    """
+    if finding.category == "unsafe" or not finding.detector.startswith(("lexicon", "linear")):
+        return finding.score
+    if finding.detector == "lexicon":
+        return finding.score * (0.55 if finding.category in ("offensive", "hate", "sexual") else 1.0)
+    return 0.0
 
 
 def _level(name: object) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from safety import lexicons
 from safety.findings import Detector, Finding
+from safety.lexicons import Hit
 from safety.passage import Passage
 from safety.policy import Policy
 from safety.verdict import Span
@@ -23,13 +23,13 @@ class CrisisDetector:
     def find(self, passage: Passage) -> list[Finding]:
         """One finding for each rule and place, in the original's code points."""
         found: dict[tuple[int, int], Finding] = {}
-        for view in passage.views:
-            for hit in lexicons.crisis_hits(view.text):
+        for view, hit in passage.hits:
+            if hit.source == self.name:
                 start, end = view.span(hit.start, hit.end)
                 found.setdefault((start, end), self._finding(hit, start, end))
         return list(found.values())
 
-    def _finding(self, hit: lexicons.Hit, start: int, end: int) -> Finding:
+    def _finding(self, hit: Hit, start: int, end: int) -> Finding:
         score, strength = _SCORES[hit.severity], _STRENGTHS[hit.severity]
         reason = f"rule {hit.line[:60]!r}"
         return Finding("selfharm", score, strength, self.name, reason, (Span(start, end, "crisis:selfharm"),))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from safety import lexicons
 from safety.findings import Detector, Finding
+from safety.lexicons import Hit
 from safety.normalise import View
 from safety.passage import Passage
 from safety.policy import Policy
@@ -28,15 +28,14 @@ class LexiconDetector:
     def find(self, passage: Passage) -> list[Finding]:
         """One finding for each rule and place, in the original's code points."""
         found: dict[tuple[int, int, str], Finding] = {}
-        for view in passage.views:
-            for hit in lexicons.hits(view.text):
-                if self.allow_words and view.text[hit.start : hit.end] in self.allow_words:
-                    continue
-                start, end = view.span(hit.start, hit.end)
-                found.setdefault((start, end, hit.category), self._finding(start, end, hit, view))
+        for view, hit in passage.hits:
+            if hit.source != self.name or view.text[hit.start : hit.end] in self.allow_words:
+                continue
+            start, end = view.span(hit.start, hit.end)
+            found.setdefault((start, end, hit.category), self._finding(start, end, hit, view))
         return [*found.values(), *self._denied(passage.base)]
 
-    def _finding(self, start: int, end: int, hit: lexicons.Hit, view: View) -> Finding:
+    def _finding(self, start: int, end: int, hit: Hit, view: View) -> Finding:
         score, strength = _SCORES[hit.severity], _STRENGTHS[hit.severity]
         reason = f"rule {hit.line[:60]!r}" + (f" in the {view.name} reading" if view.name != "base" else "")
         span = Span(start, end, f"lexicon:{hit.category}")

@@ -6,7 +6,13 @@ import re
 
 from safety.normalise import View
 
-_ENGLISH = dict(zip("zero oh one two three four five six seven eight nine".split(), "00123456789", strict=True))
+_ENGLISH = dict(
+    zip(
+        ["zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+        "00123456789",
+        strict=True,
+    )
+)
 _KOREAN = dict(zip("공영일이삼사오육륙칠팔구", "001234566789", strict=True))
 _WORD = "(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)"
 _RUN = re.compile(

@@ -1,0 +1,114 @@
+"""The learned linear model as a detector: every category's probability, and the n-grams that weighed most.
+
+Long texts are judged in overlapping pieces, the worst of which counts, so that padding cannot dilute a finding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from safety import answers, features
+from safety.findings import Detector, Finding
+from safety.lexicons import hits
+from safety.linear_model import Floats, LinearModel, Read, read, shipped_model
+from safety.normalise import View, fold, views
+from safety.passage import Passage
+from safety.policy import Policy
+from safety.verdict import Span
+
+_STEP = features.MAX_CHARS * 3 // 4
+_PIECES = 400
+_EXPLAINED = 0.3
+_CALMED = 0.29
+
+
+def _read_piece(text: str) -> Read:
+    base = fold(text)
+    return read(base, [hit for view in views(base) for hit in hits(view.text)])
+
+
+def pieces(text: str) -> list[str]:
+    """A text in overlapping parts of at most MAX_CHARS signs; of a huge text evenly spread ones, always with both ends."""
+    starts = list(range(0, max(1, len(text) - features.MAX_CHARS + _STEP), _STEP))
+    if len(starts) > _PIECES:
+        starts = [starts[i] for i in np.linspace(0, len(starts) - 1, _PIECES).astype(int)]
+    return [text[start : start + features.MAX_CHARS] for start in starts]
+
+
+@dataclass(frozen=True)
+class LinearDetector:
+    """The text layer on both sides; the context layer where the bot answers something."""
+
+    model: LinearModel
+    name: str = "linear"
+
+    def find(self, passage: Passage) -> list[Finding]:
+        """One finding for each head; most are weak and only carry their score."""
+        if len(passage.text) <= features.MAX_CHARS:
+            reads = [read(passage.base, [hit for _, hit in passage.hits])]
+        else:
+            reads = [_read_piece(piece) for piece in pieces(passage.text)]
+        logits = [self.model.text_logits(seen) for seen in reads]
+        worst = int(np.argmax([row[0] for row in logits]))
+        found = self._findings(np.max(logits, axis=0), reads[worst], passage)
+        if passage.by_bot and passage.answers:
+            found += self._in_context(passage, reads[worst])
+        return found
+
+    def _findings(self, logits: Floats, seen: Read, passage: Passage) -> list[Finding]:
+        layer, lang = self.model.text, passage.language
+        chances = layer.probabilities(logits, lang)
+        strengths = layer.strengths(chances, lang)
+        out = []
+        for at, head in enumerate(layer.heads):
+            strong = strengths[at] >= _EXPLAINED and head != "sensitive"
+            words = strongest_words(self.model, seen, at) if strong else []
+            reason = f"{head}: " + ", ".join(f"{word} {weight:+.2f}" for word, weight in words) if words else ""
+            spans = _spans(passage.base, [word for word, _ in words]) if strengths[at] >= 0.5 else ()
+            spans = tuple(Span(start, end, f"linear:{head}") for start, end in spans)
+            out.append(Finding(head, float(chances[at]), float(strengths[at]), self.name, reason, spans))
+        return out
+
+    def _in_context(self, passage: Passage, seen: Read) -> list[Finding]:
+        """A reply given what it answers."""
+        before = _read_piece(passage.answers[-features.MAX_CHARS :])
+        layer, lang = self.model.context, passage.language
+        chances = layer.probabilities(self.model.context_logits(seen, before), lang)
+        strengths = layer.strengths(chances, lang)
+        if answers.disagrees(passage.base.text) or (before.at_risk and answers.cares(passage.base.text)):
+            # Objecting and caring use the words of what they answer; the learned layer mistakes them for agreement.
+            strengths, chances = np.minimum(strengths, _CALMED), chances * _CALMED
+        reasons = [
+            f"{head}, given what it answers" if strengths[at] >= _EXPLAINED else ""
+            for at, head in enumerate(layer.heads)
+        ]
+        rows = zip(layer.heads, chances, strengths, reasons, strict=True)
+        return [Finding(head, float(p), float(s), "linear in context", reason) for head, p, s, reason in rows]
+
+
+def strongest_words(model: LinearModel, seen: Read, head: int, top: int = 3) -> list[tuple[str, float]]:
+    """The words and pairs with the largest weights for a head, and those weights, in logits."""
+    grams = [*seen.tokens, *(f"{a} {b}" for a, b in zip(seen.tokens, seen.tokens[1:], strict=False))]
+    if not grams:
+        return []
+    buckets = features.word_features(seen.tokens)
+    weights = model.text.table[buckets, head] * model.text.scale[head] / np.sqrt(max(1, len(seen.words)))
+    ranked = sorted({gram: float(w) for gram, w in zip(grams, weights, strict=True)}.items(), key=lambda pair: -pair[1])
+    return [(gram, weight) for gram, weight in ranked[:top] if weight > 0]
+
+
+def _spans(base: View, grams: list[str]) -> list[tuple[int, int]]:
+    """Where the strongest n-grams stand in the original; those changed by reading are left out."""
+    found = []
+    for gram in grams:
+        at = base.text.find(gram)
+        if at >= 0:
+            found.append(base.span(at, at + len(gram)))
+    return found
+
+
+def make(policy: Policy) -> Detector:
+    """The detector with the shipped weights."""
+    return LinearDetector(shipped_model())
