@@ -95,9 +95,10 @@ async def _here(plan: Plan, answerer: Answerer, outs: Mapping[Stage, Output], on
     if "likelihood" in outs:
         with outs["likelihood"].open() as file:
             for chunk in _chunks(plan, "likelihood", outs["likelihood"].done):
-                file.writelines(_rest(answerer.score_chunk(chunk.items), chunk, outs["likelihood"].done))
+                rest = _rest(answerer.score_chunk(chunk.items), chunk, outs["likelihood"].done)
+                file.writelines(rest)
                 file.flush()
-                on_progress("likelihood", len(chunk.items))
+                on_progress("likelihood", len(rest))
 
 
 def _chunks(plan: Plan, stage: Stage, done: int) -> Iterator[Chunk]:
@@ -115,14 +116,15 @@ def _rest(lines: Sequence[str], chunk: Chunk, done: int) -> Sequence[str]:
 
 
 def _elsewhere(plan: Plan, outs: Mapping[Stage, Output], on_progress: OnProgress) -> None:
-    for stage, out in outs.items():
-        chunks = list(_chunks(plan, stage, out.done))
-        finished = _by_ray(plan, chunks) if plan.ray is not None else _by_processes(plan, chunks)
+    """All stages' chunks at once, so that a worker loads its model once; written in order as they come."""
+    chunks = [chunk for stage, out in outs.items() for chunk in _chunks(plan, stage, out.done)]
+    finished = _by_ray(plan, chunks) if plan.ray is not None else _by_processes(plan, chunks)
+    for chunk, lines in zip(chunks, _in_order(finished), strict=True):
+        out = outs[chunk.stage]
+        rest = _rest(lines, chunk, out.done)
         with out.open() as file:
-            for chunk, lines in zip(chunks, _in_order(finished), strict=True):
-                file.writelines(_rest(lines, chunk, out.done))
-                file.flush()
-                on_progress(stage, len(chunk.items))
+            file.writelines(rest)
+        on_progress(chunk.stage, len(rest))
 
 
 def _in_order(finished: Iterable[tuple[int, list[str]]]) -> Iterator[list[str]]:
