@@ -259,6 +259,24 @@ def stream(
 
 
 @app.command()
+def agreement(
+    model: Annotated[str | None, typer.Option(help="Name, folder or hub id; default: the default model")] = None,
+    preset: Annotated[str, typer.Option(help="How to decode")] = "beam",
+    dtypes: Annotated[str, typer.Option(help="Formats to compare with float32")] = "bfloat16,int8",
+    persona: Annotated[str, typer.Option(help="Persona card")] = "robin",
+) -> None:
+    """The share of replies that are the same in a cheaper number format as in float32."""
+    from dialogue.decoding.config import preset as named
+    from dialogue.models.loading import load
+    from dialogue.persona_cards import load_persona
+    from eval.bench.agreement import compare
+
+    for row in compare(lambda dtype: load(model, dtype=dtype), dtypes.split(","), named(preset), load_persona(persona)):
+        same = f"same reply {row.same_reply:.0%}, same candidates {row.same_candidates:.0%}"
+        typer.echo(f"{row.dtype}: {same} of {row.contexts} contexts ({preset})")
+
+
+@app.command()
 def page(
     file: Annotated[Path, typer.Option(help="The page to fill in")] = Path("docs/decoding.md"),
     model: Annotated[str | None, typer.Option(help="Name, folder or hub id; default: the default model")] = None,
