@@ -104,12 +104,12 @@ def default_name() -> str:
 def is_on_disk(entry: Entry, cache: Path | None = None) -> bool:
     """Whether loading the entry needs no network."""
     if entry.source is Source.HUB:
-        return _in_hub_cache(entry.origin)
+        return _in_hub_cache(entry.origin, cache)
     base = (cache or default_cache()) / "models" / BASE_NAME / "config.json"
     return base.is_file() and (entry.source is Source.BASE or (trained_folder() / "config.json").is_file())
 
 
-def _in_hub_cache(hub_id: str) -> bool:
-    from huggingface_hub import try_to_load_from_cache
+def _in_hub_cache(hub_id: str, cache: Path | None) -> bool:
+    from dialogue.models.hub import present
 
-    return isinstance(try_to_load_from_cache(hub_id, "config.json"), str)
+    return present(hub_id, cache) is not None

@@ -6,6 +6,7 @@ Only downloading; what the files mean is dialogue/models/loading.py.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from dialogue.errors import UserError
@@ -23,9 +24,9 @@ def download(hub_id: str, cache: Path | None, on_progress: Callable[[str], None]
     """
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-    present = _on_disk(hub_id, cache)
-    if present is not None:
-        return present
+    found = present(hub_id, cache)
+    if found is not None:
+        return found
     on_progress(f"Downloading {hub_id} from the hub …")
     try:
         return _fetch(hub_id, cache)
@@ -44,14 +45,16 @@ def _fetch(hub_id: str, cache: Path | None) -> Path:
     return folder
 
 
-def _on_disk(hub_id: str, cache: Path | None) -> Path | None:
+def present(hub_id: str, cache: Path | None) -> Path | None:
+    """The folder with the checkpoint's files when all of them are on this machine; asks nobody else."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    try:
-        folder = _snapshot(hub_id, cache, [*SMALL_FILES, *WEIGHTS], offline=True)
-    except LocalEntryNotFoundError:
-        return None
-    return folder if _is_whole(folder) else None
+    for weights in WEIGHTS:
+        with suppress(LocalEntryNotFoundError):
+            folder = _snapshot(hub_id, cache, [*SMALL_FILES, weights], offline=True)
+            if _is_whole(folder):
+                return folder
+    return None
 
 
 def _is_whole(folder: Path) -> bool:

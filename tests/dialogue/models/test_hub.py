@@ -12,6 +12,7 @@ import pytest
 
 from dialogue.errors import UserError
 from dialogue.models.bart import BartSeq2Seq
+from dialogue.models.catalogue import Entry, Source, is_on_disk
 from dialogue.models.loading import load
 from tests.dialogue.models.tiny_checkpoints import make
 
@@ -85,16 +86,20 @@ def _point_at(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
 
 
-def test_a_hub_id_is_fetched_once_and_without_code(asked: list[str], tmp_path: Path) -> None:
+def test_a_hub_id_is_fetched_once_and_without_code(
+    asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[str] = []
     model = load("tiny/bart", cache=tmp_path / "cache", on_progress=told.append)
     assert isinstance(model.seq2seq, BartSeq2Seq)
     assert "tiny/bart" in told[0]
     assert {"config.json", "tokenizer.json", "model.safetensors"} <= set(asked)
     assert not {"own_code.py", "pytorch_model.bin"} & set(asked)
-    asked.clear()
+    _point_at("http://127.0.0.1:9", monkeypatch)  # from here on nobody answers
+    entry = Entry("tiny", Source.HUB, "tiny/bart", "none", 1, frozenset({"en"}), "a test's")
+    assert is_on_disk(entry, tmp_path / "cache")
+    assert not is_on_disk(entry, tmp_path / "another")
     assert load("tiny/bart", cache=tmp_path / "cache").fingerprint == model.fingerprint
-    assert asked == []
 
 
 def test_a_model_the_hub_does_not_have_is_named(asked: list[str], tmp_path: Path) -> None:
