@@ -72,7 +72,7 @@ for _name, (_, _line) in COMMANDS.items():
 def main() -> None:
     """Run the command line: every foreseen failure is one sentence on standard error."""
     try:
-        app()
+        app(obj=_rating_form)
     except ChinwagError as error:
         _stop(str(error), 1)
     except KeyboardInterrupt:
@@ -88,6 +88,15 @@ def main() -> None:
             "Run again with CHINWAG_LOG_LEVEL=debug for details, and please report it.",
             1,
         )
+
+
+def _rating_form() -> object:
+    """What doors ask about a reply: a thumb, and the console's own questions under the console's own version."""
+    from bot.rating_form import RatingForm
+    from eval.ssa.questions import FORM, QUESTIONS, SENSIBLE, SPECIFIC
+
+    asked = {label: QUESTIONS[label].text["en"] for label in (SENSIBLE, SPECIFIC)}
+    return RatingForm(FORM, {"liked": "Is this a good reply?", **asked})
 
 
 def _stop(sentence: str, code: int) -> None:

@@ -1,0 +1,215 @@
+"""``chinwag discord`` as a separate process against a Discord of our own over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("discord", reason="no discord.py: pip install 'chinwag[discord]'")
+
+from tests.fakes import FakeGenerator
+from tests.integration.bot_process import World, a_world
+from tests.integration.fake_discord import CONTENT_INTENT, FakeDiscord, fake_discord
+
+GUILD, ROOM, DM, ANA, BEN = 1 << 22, 50, 60, 11, 12
+
+
+def furnish(discord: FakeDiscord) -> None:
+    discord.add_guild(GUILD, ROOM, ROOM + 1)
+    discord.channels[DM] = {"id": str(DM), "type": 1, "recipients": [], "last_message_id": None}
+
+
+@asynccontextmanager
+async def world_with_bot(folder: Path, generator: FakeGenerator | None = None, **settings: str) -> AsyncIterator[World]:
+    async with fake_discord() as discord:
+        furnish(discord)
+        async with a_world(folder, discord, generator) as world, world.bot(**settings) as bot:
+            await world.ready()
+            yield world
+            assert await bot.stop() == 0, bot.said
+            assert "Traceback" not in bot.said and discord.broken_rules == []
+
+
+async def test_mentions_replies_and_direct_messages_are_answered_in_their_place(tmp_path: Path) -> None:
+    async with world_with_bot(tmp_path) as world:
+        discord = world.discord
+        await discord.says(ROOM, ANA, "not for the bot", to_bot=False)
+        first = await discord.says(ROOM, ANA, "hello")
+        await discord.until(lambda: discord.posted[ROOM])
+        assert discord.bot_said(ROOM) == ["You said: hello (1)"]
+        assert discord.posted[ROOM][0]["message_reference"]["message_id"] == str(first)
+        assert ROOM in discord.typing
+        await discord.says(ROOM, BEN, "and me", to_bot=False, reply_to=int(discord.posted[ROOM][0]["id"]))
+        await discord.says(DM, ANA, "in private")
+        await discord.until(lambda: len(discord.posted[ROOM]) == 2 and discord.posted[DM])
+        assert discord.bot_said(ROOM)[1] == "You said: and me (3)"
+        assert discord.bot_said(DM) == ["You said: in private (1)"]
+        talk = max((request.conversation for request in world.api.generator.admitted), key=lambda c: len(c.turns))
+        speakers = {turn.speaker for turn in talk.turns if turn.speaker}
+        assert speakers == {"Person 11", "Person 12"}
+
+
+async def test_commands_and_buttons_work_and_outlive_a_restart(tmp_path: Path) -> None:
+    async with fake_discord() as discord:
+        furnish(discord)
+        async with a_world(tmp_path, discord, FakeGenerator(steps=200, step_s=0.02)) as world:
+            async with world.bot() as bot:
+                await world.ready()
+                number, token = await discord.command(ROOM, ANA, "chat", text="hello")
+                await discord.until(lambda: discord.callbacks[number])
+                assert discord.callbacks[number][0]["type"] == 5 and not discord.followups[token]
+                await discord.until(lambda: discord.followups[token])
+                assert "You said: hello (1)" in discord.followups[token][0]["content"]
+                assert await bot.stop() == 0
+            async with world.bot():
+                await world.ready()
+                assert discord.syncs == 1  # nothing changed, so nothing was registered again
+                buttons = discord.followups[token][0]["components"][0]["components"]
+                pressed, answer = await discord.press(
+                    int(discord.followups[token][0]["id"]), ANA, buttons[0]["custom_id"]
+                )
+                await discord.until(lambda: discord.followups[answer])
+                consent = discord.followups[answer][0]["components"][0]["components"][0]["custom_id"]
+                assert world.store.ratings() == () and discord.callbacks[pressed][0]["data"]["flags"] == 64
+                _, thanks = await discord.press(int(discord.followups[answer][0]["id"]), ANA, consent)
+                await discord.until(lambda: discord.followups[thanks])
+                assert [(given.label, given.value) for given in world.store.ratings()] == [("liked", 1)]
+        assert discord.broken_rules == []
+
+
+async def test_a_missed_message_is_replayed_and_nothing_is_answered_twice(tmp_path: Path) -> None:
+    async with world_with_bot(tmp_path) as world:
+        discord = world.discord
+        await discord.says(ROOM, ANA, "one")
+        await discord.until(lambda: len(discord.posted[ROOM]) == 1)
+        await discord.hang_up(4000)
+        await discord.says(ROOM, ANA, "while you were away")
+        await discord.until(lambda: len(discord.posted[ROOM]) == 2)
+        assert len(discord.resumes) == 1
+        await discord.ask_to_reconnect()
+        await discord.until(lambda: len(discord.resumes) == 2 and discord.connected())
+        await discord.says(ROOM, ANA, "three")
+        await discord.until(lambda: len(discord.posted[ROOM]) == 3)
+        discord.sessions.clear()
+        await discord.hang_up(4000)
+
+
+async def test_an_invalid_session_begins_a_new_one(tmp_path: Path) -> None:
+    async with world_with_bot(tmp_path) as world:
+        discord = world.discord
+        (session,) = discord.connected()
+        socket = session.socket
+        discord.sessions.clear()
+        assert socket is not None
+        await socket.close(code=4000)
+        await discord.until(lambda: len(discord.identifies) == 2 and discord.connected(), 40)
+        await discord.says(ROOM, ANA, "hello again")
+        await discord.until(lambda: discord.posted[ROOM])
+
+
+async def test_rate_limits_are_waited_out_and_the_order_kept(tmp_path: Path) -> None:
+    async with world_with_bot(tmp_path) as world:
+        discord = world.discord
+        discord.limit_next = 3
+        for number in range(4):
+            await discord.says(ROOM, ANA, f"message {number}")
+        await discord.until(lambda: len(discord.posted[ROOM]) == 4)
+        assert discord.limited == 3
+        assert [said.split(" (")[0] for said in discord.bot_said(ROOM)] == [f"You said: message {n}" for n in range(4)]
+
+
+async def test_a_full_channel_is_refused_kindly_and_every_message_has_one_answer(tmp_path: Path) -> None:
+    slow = FakeGenerator(steps=40, step_s=0.02)
+    async with world_with_bot(tmp_path, slow, DISCORD_CHANNEL_QUEUE="2") as world:
+        asked = [await world.discord.says(ROOM, ANA + n, f"message {n}") for n in range(6)]
+        await world.discord.until(lambda: len(world.discord.posted[ROOM]) == 6)
+        answered = [int(m["message_reference"]["message_id"]) for m in world.discord.posted[ROOM]]
+        assert sorted(answered) == asked
+        refused = [said for said in world.discord.bot_said(ROOM) if "still answering" in said]
+        assert len(refused) == 3
+
+
+async def test_the_heartbeat_goes_on_while_the_model_thinks(tmp_path: Path) -> None:
+    slow = FakeGenerator(steps=150, step_s=0.04)
+    async with world_with_bot(tmp_path, slow) as world:
+        before = time.monotonic()
+        await world.discord.says(ROOM, ANA, "hello")
+        await world.discord.until(lambda: world.discord.posted[ROOM])
+        assert sum(beat > before for beat in world.discord.heartbeats) >= 2
+
+
+async def test_an_interaction_answered_too_late_is_survived(tmp_path: Path) -> None:
+    async with world_with_bot(tmp_path) as world:
+        discord = world.discord
+        await discord.until(lambda: discord.commands)
+        number, token = await discord.command(ROOM, ANA, "help")
+        await discord.until(lambda: discord.callbacks[number])
+        real, discord.interactions = discord.interactions, {}
+
+        class Old(dict[str, float]):
+            def __setitem__(self, key: str, value: float) -> None:
+                super().__setitem__(key, value - 10)
+
+        discord.interactions = Old(real)
+        late, late_token = await discord.command(ROOM, ANA, "help")
+        await asyncio.sleep(0.5)
+        assert not discord.callbacks[late] and not discord.followups[late_token]
+        await discord.says(ROOM, ANA, "still there?")
+        await discord.until(lambda: discord.posted[ROOM])
+        assert discord.followups[token]
+
+
+async def test_two_shards_share_the_servers(tmp_path: Path) -> None:
+    other = 3 << 22  # (3 << 22) >> 22 = 3, which is shard 1 of 2; GUILD is shard 1 as well, so add an even one
+    even = 2 << 22
+    async with fake_discord(shards=2) as discord:
+        furnish(discord)
+        discord.add_guild(other, 70)
+        discord.add_guild(even, 80)
+        async with a_world(tmp_path, discord) as world, world.bot() as bot:
+            await world.ready(shards=2)
+            for room in (ROOM, 70, 80):
+                await discord.says(room, ANA, f"room {room}")
+            await discord.until(lambda: all(discord.posted[room] for room in (ROOM, 70, 80)))
+            assert {session.shard for session in discord.connected()} == {(0, 2), (1, 2)}
+            assert await bot.stop() == 0
+
+
+async def test_stopping_finishes_what_is_under_way(tmp_path: Path) -> None:
+    async with fake_discord() as discord:
+        furnish(discord)
+        async with a_world(tmp_path, discord, FakeGenerator(steps=100, step_s=0.02)) as world, world.bot() as bot:
+            await world.ready()
+            await discord.says(ROOM, ANA, "one last thing")
+            await discord.until(lambda: world.api.generator.live)
+            assert await bot.stop() == 0
+            assert discord.bot_said(ROOM) == ["You said: one last thing (1)"]
+
+
+async def test_no_privileged_intent_is_asked_for_unless_set(tmp_path: Path) -> None:
+    async with fake_discord(allow_content=False) as discord:
+        furnish(discord)
+        async with a_world(tmp_path, discord) as world:
+            async with world.bot() as bot:
+                await world.ready()
+                assert discord.identifies[0]["intents"] & CONTENT_INTENT == 0
+                assert "permissions=" in bot.said and "scope=bot" in bot.said
+            refused = await world.start(DISCORD_MESSAGE_CONTENT="true")
+            async with asyncio.timeout(60):
+                assert await refused.process.wait() == 1
+            assert "developer portal" in refused.said and "Traceback" not in refused.said
+
+
+@pytest.mark.parametrize(("token", "sentence"), [("wrong", "does not accept"), ("", "Set CHINWAG_DISCORD_TOKEN")])
+async def test_a_bad_or_missing_token_is_one_clear_sentence(tmp_path: Path, token: str, sentence: str) -> None:
+    async with fake_discord() as discord, a_world(tmp_path, discord) as world:
+        bot = await world.start(DISCORD_TOKEN=token)
+        async with asyncio.timeout(60):
+            assert await bot.process.wait() == 1
+        last = bot.said.strip().splitlines()[-1]
+        assert sentence in last and "Traceback" not in bot.said
