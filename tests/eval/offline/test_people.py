@@ -1,0 +1,189 @@
+"""Human ratings, correlations and the automatic SSA."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from dialogue.errors import UserError
+from eval.offline import autossa
+from eval.offline.correlate import Sample, fitted, judge, rated_files, sampled
+from eval.offline.correlation import Judged, correlations, spearman
+from eval.offline.ratings import Exchange, Rated, read_ratings
+from eval.offline.reply_scores import surface
+from eval.offline.word_meaning import WordMeaning
+
+FED = {
+    "id": "f1", "level": "turn", "system": "Meena", "response": "Nice!",
+    "turns": [
+        {"speaker": "user", "text": "Hi!"}, {"speaker": "system", "text": "Hey!"}, {"speaker": "user", "text": "I won"},
+    ],
+    "annotations": {"Specific": [0, 2], "Relevant": [2, 2], "Semantically appropriate": [2, 1], "Overall": [3, 4],
+                    "Correct": ["N/A", 2]},
+}  # fmt: skip
+FORMS: list[tuple[dict[str, Any], str, str, dict[str, float]]] = [
+    (
+        FED, "fed_reply", "reply",
+        {"Specific": 1, "Relevant": 2, "Overall": 3.5, "Correct": 2, "SSA": (3.5 / 4 + 0.5) / 2},
+    ),
+    (
+        {"id": "f2", "level": "dialogue", "system": "Meena", "turns": FED["turns"], "annotations": {"Overall": [1, 2]}},
+        "fed_talk", "talk", {"Overall": 1.5},
+    ),
+    (
+        {"id": "g", "dataset": "d", "model": "m", "context": ["a", "b"], "response": "c",
+         "coherence_scores_1_to_5": [1, 4]},
+        "grade", "reply", {"Coherence": 2.5},
+    ),
+    (
+        {"id": "m", "model": "human", "context": ["a"], "response": "c", "rating_mean_1_to_5": 4.2,
+         "references": ["d"]},
+        "dailydialog_ratings", "reply", {"Overall": 4.2},
+    ),
+    ({"id": "d", "turns": ["a", "b", "c", "d"], "overall_mean_1_to_5": 2}, "dstc9", "talk", {"Overall": 2.0}),
+    (
+        {"id": "c", "system": "Bot 1", "bot_profile": ["i sing."], "score_1_to_5": 4,
+         "turns": [{"speaker": "Human", "text": "x"}, {"speaker": "Bot", "text": "y"}]},
+        "convai2018", "talk", {"Score": 4.0},
+    ),
+]  # fmt: skip
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("row", "dataset", "level", "labels"), FORMS, ids=[form[1] for form in FORMS])
+def test_every_data_set_is_read_in_its_own_form(
+    tmp_path: Path, row: dict[str, Any], dataset: str, level: str, labels: dict[str, float]
+) -> None:
+    rated = read_ratings(written(tmp_path / "r.jsonl", [row]))[0]
+    assert (rated.dataset, rated.level) == (dataset, level) and rated.main in rated.labels
+    assert {name: rated.labels[name] for name in labels} == pytest.approx(labels)
+    assert rated.exchanges and all(exchange.context and exchange.reply for exchange in rated.exchanges)
+
+
+def test_hulic_turns_keep_the_talk_before_them(tmp_path: Path) -> None:
+    rows = [
+        {"id": f"B-{n}", "system": "B", "conversation": 1, "turn": n, "question": f"q{n}", "answer": f"a{n}",
+         "sensible": [1, 0], "specific": [1, 1], "humanlike": [0, 0]} for n in range(3)
+    ]  # fmt: skip
+    found = read_ratings(written(tmp_path / "ko_hulic_ratings.jsonl", rows))
+    assert [rated.labels["SSA"] for rated in found] == [0.75] * 3 and {rated.group for rated in found} == {"B-1"}
+    assert found[2].exchanges[0].context == ("q0", "a0", "q1", "a1", "q2") and found[0].language == "ko"
+
+
+def test_a_row_of_no_known_form_is_told_with_its_place(tmp_path: Path) -> None:
+    path = written(tmp_path / "r.jsonl", [FED, {"id": "x", "blue": 1}])
+    with pytest.raises(UserError, match=r"r\.jsonl, row 2: no known form"):
+        read_ratings(path)
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(UserError, match="no file with human ratings"):
+        rated_files(tmp_path / "nothing")
+
+
+def made(count: int, dataset: str, label: str, slope: float, seed: int) -> list[Judged]:
+    """Replies whose label follows one score, with noise; the other scores are noise."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for n in range(count):
+        scores = {name: float(rng.normal()) for name in autossa.FEATURES}
+        raw = slope * scores["pmi"] + slope * scores["near_context"] + float(rng.normal(scale=0.6))
+        value = 1 / (1 + np.exp(-raw))
+        low, high = autossa.TARGETS[dataset][1:]
+        exchange = (Exchange(("c",), "r"),)
+        rated = Rated(f"{n}", dataset, "reply", "s", f"g{n}", exchange, {label: low + (high - low) * value}, label)
+        found.append(Judged(rated, scores))
+    return found
+
+
+def test_coefficients_equal_scipys() -> None:
+    judged = made(60, "grade", "Coherence", 1.0, 1)
+    rows = {row["metric"]: row for row in correlations(judged, resamples=100)}
+    x = np.array([each.scores["pmi"] for each in judged])
+    y = np.array([each.rated.labels["Coherence"] for each in judged])
+    assert rows["pmi"]["spearman"] == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert rows["pmi"]["pearson"] == pytest.approx(stats.pearsonr(x, y).statistic)
+    assert rows["pmi"]["kendall"] == pytest.approx(stats.kendalltau(x, y).statistic)
+    assert rows["pmi"]["p"] == pytest.approx(stats.spearmanr(x, y).pvalue)
+    assert rows["pmi"]["low"] < rows["pmi"]["spearman"] < rows["pmi"]["high"]
+    assert rows["pmi"]["p_holm"] >= rows["pmi"]["p"]
+
+
+def test_own_spearman_handles_ties_as_scipy_does() -> None:
+    x, y = np.array([1.0, 2, 2, 3, 5, 5]), np.array([2.0, 1, 2, 2, 4, 9])
+    assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
+
+
+def test_a_score_that_never_changes_is_no_number_and_no_error() -> None:
+    judged = [Judged(each.rated, {"constant": 1.0}) for each in made(20, "grade", "Coherence", 1.0, 2)]
+    assert correlations(judged, resamples=50)[0]["spearman"] is None
+
+
+def test_automatic_ssa_learns_what_no_single_score_tells_and_reports_its_gain() -> None:
+    judged = made(160, "grade", "Coherence", 1.0, 3) + made(160, "fed_reply", "SSA", 1.0, 4)
+    found = autossa.evaluated(judged, resamples=60)
+    assert {row["dataset"] for row in found["held_out_half"]} == {"grade", "fed_reply"}
+    for row in (*found["held_out_half"], *found["left_out_set"], found["pooled"]):
+        assert row["spearman"] > row["hindsight"]["spearman"]
+        assert row["low"] <= row["spearman"] <= row["high"]
+    assert found["pooled"]["hindsight"]["low"] > 0
+
+
+def test_automatic_ssa_finds_nothing_where_there_is_nothing() -> None:
+    judged = made(200, "grade", "Coherence", 0.0, 5)
+    pooled = autossa.evaluated(judged, resamples=60)["pooled"]
+    assert pooled["low"] < 0 < pooled["high"]
+
+
+def test_no_context_is_on_both_sides() -> None:
+    judged = made(60, "grade", "Coherence", 1.0, 6)
+    sides = {each.rated.group: autossa.first_half(each) for each in judged}
+    assert all(autossa.first_half(each) == sides[each.rated.group] for each in judged) and len(set(sides.values())) == 2
+
+
+def test_a_regressor_survives_being_stored() -> None:
+    from dataclasses import asdict
+
+    model = autossa.fit(made(80, "grade", "Coherence", 1.0, 7))
+    again = fitted(json.loads(json.dumps(asdict(model))))
+    scores = [each.scores for each in made(5, "grade", "Coherence", 1.0, 8)]
+    assert again(scores) == pytest.approx(model(scores))
+
+
+def test_scores_are_kept_and_a_stopped_scoring_goes_on(tmp_path: Path) -> None:
+    rows = [{**FORMS[2][0], "id": f"g{n}", "response": f"reply {n} here"} for n in range(40)]
+    rated = sampled(rated_files(_folder(tmp_path / "data", rows)), Sample(per_set=0))
+    first = judge(rated, None, None, tmp_path / "out")
+    lines = (tmp_path / "out" / "scores.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "out" / "scores.jsonl").write_text("".join(lines[:21]) + lines[21][:9])
+    assert judge(rated, None, None, tmp_path / "out") == first
+
+
+def _folder(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    folder.mkdir()
+    written(folder / "grade.jsonl", rows)
+    written(folder / "plain.jsonl", [{"id": 1, "context": ["no ratings here"]}])
+    return folder
+
+
+def test_surface_scores_of_a_reply() -> None:
+    found = surface(Exchange(("Do you like cats?",), "Do you like cats?"))
+    assert found["context_copying"] == 1.0 and found["f1_with_last_turn"] == 1.0 and found["question_rate"] == 1.0
+
+
+def test_near_meanings_have_near_vectors() -> None:
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(6, 8)).astype(np.float32)
+    words = {"cat": 0, "dog": 1, "car": 2, "the": 3, "runs": 4, "stops": 5}
+    table[1] = table[0] + 0.1 * table[1]
+    corpus = ["the cat runs", "the dog runs", "the car stops", "the car runs"] * 5
+    meaning = WordMeaning(table, lambda text: [words[w] for w in text.split()], corpus)
+    cat, dog, car, nothing = (np.array(v) for v in meaning(["cat", "dog", "car", ""]))
+    assert cat @ dog > cat @ car and np.isfinite(nothing).all()

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from dialogue.models.loading import load
+from dialogue.rerank import words
+from eval.memorisation import Audit, audit
+from eval.memorisation_report import memorisation_report
+from eval.offline.gate import gate
+from eval.offline.memory import attacks
+from eval.offline.memory.audit import drawn_pairs, stored
+from eval.offline.memory.stored_lines import stored_lines
+from eval.offline.memory.suffix_index import SuffixIndex
+from eval.offline.upper_bounds import clopper_pearson, upper_bound
+from tests.eval.offline.tiny_chat import tiny_folder
+
+WORD = st.sampled_from(["a", "b", "c", "dog", "cat"])
+TEXT = st.lists(WORD, min_size=1, max_size=7).map(" ".join)
+
+
+def occurrences(text: str, corpus: list[str]) -> int:
+    wanted = words(text)
+    turns = [words(turn) for turn in corpus]
+    return sum(turn[i : i + len(wanted)] == wanted for turn in turns for i in range(len(turn)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(TEXT, min_size=1, max_size=12), TEXT)
+def test_the_suffix_index_counts_as_a_plain_search_does(corpus: list[str], text: str) -> None:
+    index = SuffixIndex(corpus)
+    assert index.count(text) == occurrences(text, corpus)
+    assert index.turns_equal_to(text) == sum(words(turn) == words(text) for turn in corpus)
+    assert index.words == sum(len(words(turn)) for turn in corpus)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(TEXT, min_size=1, max_size=8), TEXT)
+def test_the_longest_run_is_the_longest_of_all_runs(corpus: list[str], text: str) -> None:
+    said = words(text)
+    runs = [said[i:j] for i in range(len(said)) for j in range(i + 1, len(said) + 1)]
+    expected = max((len(run) for run in runs if occurrences(" ".join(run), corpus)), default=0)
+    found = SuffixIndex(corpus).longest(text)
+    assert found.length == expected
+    if expected:
+        assert found.count == occurrences(" ".join(said[found.start : found.start + found.length]), corpus)
+
+
+def test_case_and_punctuation_do_not_hide_a_copy_and_turns_do_not_run_together() -> None:
+    index = SuffixIndex(["I saw it, really!", "And then I left."])
+    assert index.turns_equal_to("i SAW it really") == 1
+    assert index.count("really and") == 0 and index.longest("It really and then").length == 2
+    assert index.count("unknown words") == 0 and SuffixIndex([]).longest("x").length == 0
+
+
+@given(st.integers(0, 40), st.integers(1, 40))
+def test_exact_intervals_equal_scipys(hits: int, more: int) -> None:
+    count = hits + more
+    two_sided = stats.binomtest(hits, count).proportion_ci(method="exact")
+    assert clopper_pearson(hits, count) == pytest.approx(tuple(two_sided))
+    one_sided = stats.binomtest(hits, count, alternative="less").proportion_ci()
+    assert upper_bound(hits, count) == pytest.approx(one_sided.high)
+
+
+def test_none_seen_is_a_bound_of_about_three_in_n() -> None:
+    assert upper_bound(0, 1000) == pytest.approx(3 / 1000, rel=0.01)
+
+
+@given(st.lists(st.floats(-3, 3), min_size=1, max_size=20), st.lists(st.floats(-3, 3), min_size=1, max_size=20))
+@settings(deadline=None, max_examples=50)
+def test_the_area_under_the_curve_equals_sklearns(members: list[float], others: list[float]) -> None:
+    expected = roc_auc_score([1] * len(members) + [0] * len(others), [*members, *others])
+    assert attacks.area_under_curve(members, others) == pytest.approx(expected)
+
+
+def test_true_positives_allow_no_more_false_alarms_than_asked() -> None:
+    others = [float(n) for n in range(1000)]
+    assert attacks.true_positives([998.5, 999.5, 5.0, 2000.0], others, 0.001) == 0.75  # one of 1,000 may pass
+    assert attacks.true_positives([998.5, 999.5], others[:100], 0.001) == 1.0
+    assert attacks.true_positives([99.0], others[:100], 0.001) == 0.0
+
+
+def test_exposure_by_hand() -> None:
+    assert attacks.exposure(0.0, [-1.0] * 499) == pytest.approx(math.log2(500))
+    assert attacks.exposure(-2.0, [-1.0] * 499) == pytest.approx(0.0)
+    assert attacks.exposure(0.0, [1.0, -1.0, -1.0]) == pytest.approx(math.log2(10_000) - math.log2(5_000))
+
+
+def test_canaries_differ_and_are_short_enough_to_be_planted_many_times() -> None:
+    pairs = attacks.canaries(40, seed=1)
+    assert len({prompt for prompt, _ in pairs}) == 40
+    assert all(len(words(f"{prompt} {secret}".replace("'", " "))) <= 9 for prompt, secret in pairs)
+    others = attacks.other_secrets(pairs[0][1], 100, seed=1)
+    assert len(set(others)) == 100 and pairs[0][1] not in others
+
+
+def test_rankings_put_the_likeliest_first_and_zlib_discounts_repetition() -> None:
+    text, loop = "My locker number is 4821 today.", "no no no no no no no no no no no no"
+    rows = [{"nats": 12.0, "tokens": 10.0, "zlib": float(attacks.zlib_size(text)), "reference_nats": 40.0},
+            {"nats": 10.0, "tokens": 12.0, "zlib": float(attacks.zlib_size(loop)), "reference_nats": 11.0}]  # fmt: skip
+    found = attacks.rankings(rows)
+    assert found["perplexity"].tolist() == [1, 0] and found["zlib ratio"].tolist() == [0, 1]
+    assert found["reference ratio"].tolist() == [0, 1]
+
+
+def test_every_kind_of_stored_line_is_scanned_and_none_is_a_copy_or_private() -> None:
+    lines = stored_lines()
+    places = {line.place.split(",")[0].split(".")[0] for line in lines}
+    assert {"persona robin", "persona mina", "safety", "bot"} <= places and len(lines) > 40
+    copied = lines[-1].text
+    found = stored(SuffixIndex([copied, "something else entirely"]))
+    assert found["with_personal_data"] == []
+    assert all(copied in line for line in found["copied_from_the_corpus"])
+    assert len(found["copied_from_the_corpus"]) == (1 if len(words(copied)) >= 6 else 0)
+
+
+def talks(path: Path, start: int) -> Path:
+    rows = []
+    for n in range(start, start + 12):
+        turns = [f"Tell me about number {n} please.", f"Number {n} is the one I always liked best of all."]
+        said = [{"speaker": "AB"[i], "text": t} for i, t in enumerate(turns)]
+        rows.append({"source": "x", "id": f"{n}", "persona": None, "turns": said})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_drawn_pairs_are_one_a_talk_and_always_the_same(tmp_path: Path) -> None:
+    file = talks(tmp_path / "seen.jsonl", 0)
+    pairs = drawn_pairs([file], 5, seed=1)
+    assert len(pairs) == 5 == len(set(pairs)) and pairs == drawn_pairs([file], 5, seed=1)
+    assert pairs != drawn_pairs([file], 5, seed=2)
+
+
+def test_the_whole_audit_runs_keeps_its_parts_and_ends_in_a_gate(tmp_path: Path) -> None:
+    model = load(str(tiny_folder(tmp_path / "tiny")), dtype="float32")
+    plan = Audit((talks(tmp_path / "seen.jsonl", 0),), (talks(tmp_path / "unseen.jsonl", 50),), pairs=4, samples=10)
+    told: list[str] = []
+    found = audit(model, model, plan, tmp_path / "out", lambda stage, count: told.append(stage))
+    assert {"corpus", "membership", "discoverable", "samples"} == set(told)
+    again = audit(model, model, plan, tmp_path / "out", lambda stage, count: told.append("again"))
+    assert told.count("again") == 1 and again == found  # the index is built anew, the model is not asked again
+    about = {"model": "tiny", "seen": ["seen.jsonl"], "unseen": ["unseen.jsonl"]}
+    data = memorisation_report(tmp_path / "out", about, found)
+    assert {row["check"] for row in data["gate"]} == {check.name for check in gate({"memorisation": data})}
+    assert "bound is not a proof" in (tmp_path / "out" / "memorisation.md").read_text(encoding="utf-8")
