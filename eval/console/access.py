@@ -46,7 +46,7 @@ def sign(key: bytes, what: Pass) -> str:
 def verify(key: bytes, token: str) -> Pass:
     """What a token says. UserError unless it was signed with this key and is still valid."""
     content, _, signature = token.partition(".")
-    if not hmac.compare_digest(_encode(_mac(key, content)), signature):
+    if not hmac.compare_digest(_encode(_mac(key, content)).encode(), signature.encode("utf-8", "surrogatepass")):
         raise UserError("This link is not valid. Ask for a new one.")
     role, study_id, rater_id, expires_at = json.loads(base64.urlsafe_b64decode(content + "=" * (-len(content) % 4)))
     if expires_at < time.time():

@@ -117,7 +117,10 @@ def _ssa_results(found: Results, own: Study) -> None:
         )
         st.dataframe(pages.gap_rows(found.gaps), hide_index=True)
     st.subheader("Agreement")
-    st.dataframe(pages.agreement_rows(found), hide_index=True)
+    if rows := pages.agreement_rows(found):
+        st.dataframe(rows, hide_index=True)
+    else:
+        st.caption("Krippendorff's alpha needs replies that two raters have labelled.")
     with st.expander("All votes as they were given (no majority, no rule)"):
         st.dataframe(pages.raw_rows(found), hide_index=True)
 

@@ -137,16 +137,16 @@ def _draw_task(database: RatingDatabase, task: Task, me: Rater) -> None:
 
 def _side_buttons(database: RatingDatabase, me: Rater, task: Task | None) -> None:
     number = task.item_id if task else 0
-    left, right, _ = st.columns([1, 1, 1])
-    left.button(
-        say("undo", me.language), key=f"undo{number}", shortcut="u", on_click=_step, args=(undo, database, me.id),
-        width="stretch", type="tertiary",
-    )  # fmt: skip
-    if task and task.role is not ItemRole.PRACTICE:
-        right.button(
-            say("skip", me.language), key=f"skip{number}", shortcut="s", width="stretch", type="tertiary",
-            on_click=_step, args=(skip, database, me.id, task.item_id),
+    with st.container(horizontal=True, horizontal_alignment="center"):
+        st.button(
+            say("undo", me.language), key=f"undo{number}", shortcut="u", on_click=_step, args=(undo, database, me.id),
+            type="tertiary",
         )  # fmt: skip
+        if task and task.role is not ItemRole.PRACTICE:
+            st.button(
+                say("skip", me.language), key=f"skip{number}", shortcut="s", type="tertiary",
+                on_click=_step, args=(skip, database, me.id, task.item_id),
+            )  # fmt: skip
 
 
 def _step(act: Callable[..., Task | None], *arguments: Any) -> None:

@@ -164,6 +164,7 @@ def _serve(port: int, address: str, base_url: str, database: str | None) -> None
         "server.port": port, "server.address": address, "server.headless": "true",
         "server.fileWatcherType": "none", "browser.gatherUsageStats": "false", "client.toolbarMode": "viewer",
         "client.showErrorDetails": "none", "server.enableXsrfProtection": "true",
+        "theme.light.backgroundColor": "#ffffff", "theme.dark.backgroundColor": "#121212",
         "theme.light.primaryColor": "#2f5d62", "theme.dark.primaryColor": "#8fc1b5",
         "theme.baseRadius": "0.6rem",
     }  # fmt: skip

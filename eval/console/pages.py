@@ -68,12 +68,15 @@ def _bubble(line: Line, language: str) -> str:
 
 STYLE = """
 <style>
-.block-container{max-width:52rem;padding-top:2.2rem;padding-bottom:1rem}
+header[data-testid=stHeader]{display:none}
+.block-container{max-width:52rem;padding-top:1.4rem;padding-bottom:1rem}
+button[kind=primary],button[kind=primaryFormSubmit]{background:#2f5d62!important;border-color:#4a8087!important}
+button[kind=primary] *,button[kind=primaryFormSubmit] *{color:#fff!important;opacity:1!important}
 .cw-scroll{display:flex;flex-direction:column-reverse;max-height:52vh;overflow-y:auto;border-radius:.8rem;
  padding:.4rem .6rem;background:color-mix(in srgb,currentColor 4%,transparent)}
 .cw-scroll:focus-visible{outline:3px solid #4a9d8f}
-.cw-talk{list-style:none;margin:0;padding:0;display:flex;flex-direction:column;gap:.45rem}
-.cw-talk li{max-width:85%;display:flex;gap:.5rem;align-items:flex-start;margin:0}
+.cw-talk{list-style:none;margin:0!important;padding:0!important;display:flex;flex-direction:column;gap:.45rem}
+.cw-talk li{max-width:85%;display:flex;gap:.5rem;align-items:flex-start;margin:0!important;padding:0!important}
 .cw-talk li.cw-b{align-self:flex-end;flex-direction:row-reverse}
 .cw-talk p{margin:0;padding:.5rem .85rem;border-radius:1rem;line-height:1.45;overflow-wrap:anywhere;
  background:color-mix(in srgb,currentColor 8%,transparent)}
@@ -82,7 +85,7 @@ STYLE = """
 .cw-who{font-size:.72rem;font-weight:600;opacity:.8;padding-top:.6rem;min-width:1em;text-align:center}
 .cw-q{font-size:1.06rem;font-weight:600;margin:.1rem 0 0}
 .st-key-answers{position:sticky;bottom:0;z-index:5;padding:.5rem 0 .7rem;
- background:var(--cw-page,Canvas);backdrop-filter:blur(6px)}
+ background:Canvas}
 .st-key-answers button{min-height:3.1rem}
 .st-key-answers button p{font-size:1rem}
 @media (max-width:640px){
@@ -145,7 +148,7 @@ def system_rows(found: Results, language: str = "en") -> list[dict[str, Any]]:
             "replies": one.ssa.n if one.ssa else 0,
             "conversations": one.ssa.clusters if one.ssa else 0,
             "votes": one.votes,
-            "design effect": f"{one.ssa.design_effect:.2f}" if one.ssa else "–",
+            "design effect": f"{one.ssa.design_effect:.2f}" if one.ssa and one.ssa.clusters > 1 else "–",
         }
         for one in found.systems
     ]

@@ -43,7 +43,7 @@ class Progress:
 def next_task(database: RatingDatabase, rater_id: int) -> Task | None:
     """What this rater does next: the item they hold, else a new lease; None when nothing is left for them."""
     with database.writing() as session:
-        return _next(session, rater_id)
+        return _next(session, rater_id, *_study_of(session, rater_id))
 
 
 def answer(
@@ -54,38 +54,38 @@ def answer(
     Saving the same answer twice changes nothing. UserError for labels that are not asked or an item that is gone.
     """
     with database.writing() as session:
-        row, item, settings = _held(session, rater_id, item_id)
+        row, item, study, settings = _held(session, rater_id, item_id)
         if row.state == State.SKIPPED:  # a click that was on its way when the item was skipped
             row.state = State.LEASED
             _take(session, item_id, 1)
         _save(row, item, settings, labels)
         session.flush()
-        return _next(session, rater_id) if go_on else None
+        return _next(session, rater_id, study, settings) if go_on else None
 
 
 def skip(database: RatingDatabase, rater_id: int, item_id: int) -> Task | None:
     """Leave an item to the others for good, and hand out the next one. Practice cannot be skipped."""
     with database.writing() as session:
-        row, item, _ = _held(session, rater_id, item_id)
+        row, item, study, settings = _held(session, rater_id, item_id)
         if item.role != ItemRole.PRACTICE and row.state == State.LEASED:
             row.state, row.labels, row.done_at = State.SKIPPED, {}, now()
             _take(session, item_id, -1)
             session.flush()
-        return _next(session, rater_id)
+        return _next(session, rater_id, study, settings)
 
 
 def undo(database: RatingDatabase, rater_id: int, *, go_on: bool = True) -> Task | None:
     """Take back the last answer or skip and hand that item out again; the present task where there is none."""
     with database.writing() as session:
+        study, settings = _study_of(session, rater_id)
         row = _last(session, rater_id)
         if row is not None:
             if row.state == State.SKIPPED:
                 _take(session, row.item_id, 1)
-            _, settings = _study_of(session, rater_id)
             row.state, row.labels, row.done_at, row.seconds = State.LEASED, {}, None, None
             row.started_at, row.leased_until = now(), now() + timedelta(seconds=settings.lease_s)
             session.flush()
-        return _next(session, rater_id) if go_on else None
+        return _next(session, rater_id, study, settings) if go_on else None
 
 
 def progress(database: RatingDatabase, rater_id: int) -> Progress:
@@ -124,8 +124,7 @@ def lease_to(session: Session, rater_id: int, item: ItemRow, settings: StudySett
     return row
 
 
-def _next(session: Session, rater_id: int) -> Task | None:
-    study, settings = _study_of(session, rater_id)
+def _next(session: Session, rater_id: int, study: StudyRow, settings: StudySettings) -> Task | None:
     if study.closed:
         return None
     for find in (_practice, _in_hand, _gold, _free, _left_lying):
@@ -259,7 +258,7 @@ def _study_of(session: Session, rater_id: int) -> tuple[StudyRow, StudySettings]
     return study, StudySettings.from_json(study.settings)
 
 
-def _held(session: Session, rater_id: int, item_id: int) -> tuple[AssignmentRow, ItemRow, StudySettings]:
+def _held(session: Session, rater_id: int, item_id: int) -> tuple[AssignmentRow, ItemRow, StudyRow, StudySettings]:
     """The assignment behind a click. One whose lease was taken back is made again: no label is lost."""
     study, settings = _study_of(session, rater_id)
     item = session.get(ItemRow, item_id)
@@ -269,7 +268,7 @@ def _held(session: Session, rater_id: int, item_id: int) -> tuple[AssignmentRow,
     if row is None:
         row = lease_to(session, rater_id, item, settings)
         _take(session, item_id, 1)
-    return row, item, settings
+    return row, item, study, settings
 
 
 def _save(row: AssignmentRow, item: ItemRow, settings: StudySettings, labels: Mapping[str, int]) -> None:
