@@ -14,6 +14,7 @@ LICENCES = {
         "Google Synthetic-Persona-Chat, github.com/google-research-datasets/Synthetic-Persona-Chat",
     ),
     "chatterbot": ("BSD", "chatterbot-corpus, pypi.org/project/chatterbot-corpus"),
+    "identity": ("Apache-2.0", "our own sentences about who the bot is, dialogue/training/identity.toml"),
     "changelog": ("CC BY-SA 4.0", "Changelog podcast transcripts, github.com/thechangelog/transcripts"),
     "crd3": ("CC BY-SA 4.0", "Critical Role D&D Dataset, github.com/RevanthRameshkumar/CRD3"),
     "novels": ("public domain texts", "ELTeC-eng, ELTeC-eng-ext and 100 English Novels"),

@@ -179,11 +179,11 @@ class Cleaner:
         self.forbidden = frozenset(forbidden)
         self.seen: set[int] = set()
 
-    def clean(self, talks: Iterable[Talk], counts: Counts) -> Iterator[Talk]:
-        """The clean parts of the talks, each of at least two turns."""
+    def clean(self, talks: Iterable[Talk], counts: Counts, again: bool = False) -> Iterator[Talk]:
+        """The clean parts of the talks, each of at least two turns; ``again``: talks may say what others said."""
         for talk in talks:
             counts.talks_read += 1
-            if not self._is_new(talk, counts):
+            if not (again or self._is_new(talk, counts)):
                 continue
             for part in self._parts(talk, counts):
                 counts.talks_kept += 1

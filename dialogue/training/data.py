@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
+from dialogue.training import identity
 from dialogue.training.corpus import (
     Cleaner,
+    Counts,
     TextFilter,
     load_mix,
     refuse_unshippable,
@@ -19,7 +21,7 @@ from dialogue.training.corpus import (
     test_fingerprints,
 )
 from dialogue.training.recipes import Recipe
-from dialogue.training.tokens import Loaded, TokenTalks, cached, tokenizer_sha256
+from dialogue.training.tokens import Loaded, TokenTalks, cached, tokenise, tokenizer_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,9 @@ def prepare(
     Raises UserError when a source is missing, or when its licence forbids a shipped model and ``research`` is not set.
     """
     weights, records = mix_of(recipe, folder), source_records(folder)
+    if recipe.identity:
+        weights[identity.SOURCE] = recipe.identity
+        records = records | {identity.SOURCE: {"licence_class": "permissive"}}
     if not research:
         refuse_unshippable(records, weights)
     load = _Loader(folder, tokenizer, filtering, cache, on_progress)
@@ -82,6 +87,8 @@ class _Loader:
         self._filter: TextFilter | None = None
 
     def __call__(self, source: str, split: str) -> Loaded:
+        if source == identity.SOURCE:
+            return self._identity()
         return cached(
             self.folder,
             source,
@@ -92,6 +99,11 @@ class _Loader:
             self.on_progress,
             self.filtering.name,
         )
+
+    def _identity(self) -> Loaded:
+        counts = Counts()
+        talks = Cleaner().clean(identity.identity_talks(identity.TALKS), counts, again=True)
+        return Loaded(tokenise(talks, self.tokenizer), asdict(counts))
 
     def _cleaner(self) -> Cleaner:
         if self._forbidden is None or self._filter is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import random
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -93,9 +93,20 @@ def make_example(talks: TokenTalks, talk: int, target: int, cap: int, windows: W
 
 
 class Sampler:
-    """Endless examples from several sources; every draw follows from the seed and the draw's number alone."""
+    """Endless examples from several sources; every draw follows from the seed and the draw's number alone.
 
-    def __init__(self, sources: Mapping[str, TokenTalks], weights: Mapping[str, float], windows: Windows, seed: int):
+    Of a source in ``bot_only`` only the second speaker's turns are targets, with the persona always there.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, TokenTalks],
+        weights: Mapping[str, float],
+        windows: Windows,
+        seed: int,
+        bot_only: Collection[str] = (),
+    ) -> None:
+        self.bot_only = frozenset(bot_only)
         self.names = [name for name in sources if weights[name] > 0 and sources[name].talks]
         self.sources, self.windows, self.seed = sources, windows, seed
         self.shares = [weights[name] * len(sources[name].ids) for name in self.names]
@@ -106,7 +117,8 @@ class Sampler:
         return [self._draw(rng) for _ in range(count)]
 
     def _draw(self, rng: random.Random) -> Example:
-        talks = self.sources[rng.choices(self.names, self.shares)[0]]
+        name = rng.choices(self.names, self.shares)[0]
+        talks = self.sources[name]
         turn = rng.randrange(len(talks.turn_words))
         talk = _talk_of(talks, turn)
         first, last = int(talks.talk_starts[talk]) + 1, int(talks.talk_starts[talk + 1]) - 1
@@ -114,6 +126,8 @@ class Sampler:
         if rng.random() < self.windows.opening_share:
             target = min(first + rng.randrange(2), last)
         persona = rng.random() >= self.windows.persona_dropout
+        if name in self.bot_only:
+            target, persona = target + (int(talks.speakers[target]) == 0 and target < last), True
         return make_example(talks, talk, target, rng.choice(self.windows.context), self.windows, persona)
 
 
