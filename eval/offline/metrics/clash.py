@@ -19,7 +19,7 @@ _SHORT = (
     ("i'm", "i am"),
     ("i've", "i have"),
     ("dont", "don't"),
-    ("cant", "can't"),
+    ("can't", "cannot"),
     ("won't", "will not"),
     ("n't", " not"),
 )
