@@ -31,13 +31,18 @@ _FUNCTION_WORDS = frozenset(
         "lot much about all when as some always often usually",
     )
 )
-_COUNTED = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_COUNTED = re.findall(
+    r"\w+",
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty",
+)
 _NUMBERS = {word: str(number) for number, word in enumerate(_COUNTED)}
+_NUMBERS |= {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60"}
 _JOBS = "teacher|nurse|doctor|lawyer|student|engineer|chef|cook|driver|writer|artist|farmer|baker|pilot|librarian"
 _KIN = "brothers?|sisters?|kids?|children|cats?|dogs?|sons?|daughters?"
 _SLOTS = (
     ("name", re.compile(r"^(?:my name is|i am called) ([a-z]+)")),
-    ("age", re.compile(r"^i am (\d+|[a-z]+teen|twenty|thirty|forty|fifty)(?: years old)?$")),
+    ("age", re.compile(r"^i am (\d+|[a-z]+teen|twenty|thirty|forty|fifty|sixty)(?: years old)?$")),
     ("home", re.compile(r"^i (?:live|am living) in (?:the )?([a-z]+(?: [a-z]+)?)$")),
     ("origin", re.compile(r"^i (?:am|come) from (?:the )?([a-z]+(?: [a-z]+)?)$")),
     ("work", re.compile(rf"^i (?:work as|am) an? ((?:[a-z]+ ){{0,2}}(?:{_JOBS}|chatbot|robot|human|person))$")),
@@ -84,6 +89,8 @@ def _slots_differ(said: str, fact: str) -> bool:
                 return _plural(one[1]) == _plural(two[1]) and _number(one[0]) != _number(two[0])
             if kind == "favourite":
                 return one[0] == two[0] and one[1] != two[1]
+            if kind == "age":
+                return _number(one[0]) != _number(two[0])
             return not (one[0].endswith(two[0]) or two[0].endswith(one[0]))
     return False
 

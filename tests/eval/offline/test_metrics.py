@@ -150,6 +150,7 @@ HARMONY = [
     ("I can't wait to hear more!", "I love to hear about people's day."),
     ("I don't think so.", "I think about music a lot."),
     ("I am a registered nurse", "I am a nurse"),
+    ("My name is Eduardo and I'm thirteen.", "I am 13 years old."),
     ("I do not have a sister.", "I have a brother"),
 ]
 
