@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dialogue.errors import UserError
+from eval.bench.serve import serve
 from eval.bench.shapes import CONTEXT, REPLY, Shape, shape
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class Row:
     peak_mb: float | None
     ratio: float | None
     floor_ms: float | None = None
+
+
+app.command()(serve)
 
 
 @app.callback()

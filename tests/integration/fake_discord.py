@@ -28,7 +28,7 @@ def snowflake() -> int:
 
 
 def error(status: int, code: int, message: str) -> web.Response:
-    return web.json_response({"code": code, "message": message}, status=status, headers=JSON_TYPE)
+    return answer({"code": code, "message": message}, status)
 
 
 JSON_TYPE = {"Content-Type": "application/json"}

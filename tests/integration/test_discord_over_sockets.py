@@ -16,6 +16,7 @@ from tests.fakes import FakeGenerator
 from tests.integration.bot_process import World, a_world
 from tests.integration.fake_discord import CONTENT_INTENT, FakeDiscord, fake_discord
 
+pytestmark = pytest.mark.slow
 GUILD, ROOM, DM, ANA, BEN = 1 << 22, 50, 60, 11, 12
 
 
