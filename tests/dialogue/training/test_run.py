@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from dialogue.training.data import Filtering
 from dialogue.training.export import compact, split_by_size
 from dialogue.training.footprint import Meter
 from dialogue.training.network import build
-from dialogue.training.recipes import RECIPES, Method, recipe_named
+from dialogue.training.recipes import RECIPES, Method, Shape, recipe_named
 from dialogue.training.run import Options, Places, run
 from dialogue.training.train import Progress
 from tests.dialogue.training.tiny import tiny
@@ -118,6 +119,18 @@ def chat_config(places: Places) -> AlignedConfig:
     assert places.export is not None
     settings = json.loads((places.export / "config.json").read_text())
     return AlignedConfig.from_llama(settings, settings["encoder"])
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_can_be_rehearsed(places: Places, no_filter: Filtering, name: str) -> None:
+    recipe = recipe_named(name)
+    short = replace(recipe.train, minutes=None, steps=2)
+    shape = Shape(width=32, layers=2, heads=2, vocabulary=300)
+    recipe = replace(recipe, train=short, mix="both", weights={}, measured=(), batch_tokens=512, shape=shape)
+    where = Places(places.corpus, places.folder, places.cache, None, places.base_cache)
+    record = run(recipe, where, no_filter, QUIET, lambda line: None)
+    assert record["run"]["steps"] == 2
+    assert ("identity" in record["data"]["sources"]) == (recipe.identity > 0)
 
 
 def test_smoothing_and_unlikelihood_are_options_of_the_same_run(places: Places, no_filter: Filtering) -> None:
