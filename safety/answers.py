@@ -30,7 +30,9 @@ _LIGHT = re.compile(
     r"\b(?:lol|lmao|haha|hehe|rofl|whatever|so what|who cares|good luck|go ahead|do it|just do it|cool|nice|great|awesome|funny|bye|good|do you have any|what'?s your favou?rite|anyway)\b"
     r"|ㅋㅋ|ㅎㅎ|하든가|해 ?봐|하세요|그러든|그래서|어쩌라|알아서|관심 ?없|좋네|재밌|잘 ?가|죽어|죽든"
 )
-_SAME = re.compile(r"\b(?:me too|same(?: here)?|i do too|so do i|i feel that|i want to (?:die|kill)|i wish i (?:was|were) dead)\b|나도|저도|같이 (?:죽|가)")
+_SAME = re.compile(
+    r"\b(?:me too|same(?: here)?|i do too|so do i|i feel that|i want to (?:die|kill)|i wish i (?:was|were) dead)\b|나도|저도|같이 (?:죽|가)"
+)
 
 
 def agrees(reply: str) -> bool:

@@ -27,6 +27,9 @@ _ORDINARY = re.compile(r"\d+(?:[.,:]\d+)?(?:st|nd|rd|th|am|pm|k|m|s|x|d|h|p|kg|k
 _LEET = str.maketrans("013457@$!|+€£(¡689", "oieastasiitelcibbg")
 _DROPPED = re.compile(r"[^a-z]+")
 _MASKED = re.compile(r"(?<![\w*#%])[a-z]{1,6}[*#%_^@-]{1,6}[a-z]{0,8}(?![\w*#%])")
+_COMMON = frozenset(
+    "i u ur you your my me a an the to go kill killing die dead self myself yourself off ass want end it all".split()
+)
 _EDGES = " .,!?;:\"'()[]{}<>-~…"
 _SPLIT_PAIR = re.compile(r"(?<![a-z0-9])([a-z]{1,6})[\s.\-_]([a-z]{1,6})(?![a-z0-9])")
 _JUNK = re.compile(r"(?<=[가-힣ㄱ-ㅣ])[^가-힣ㄱ-ㅣ\s]{1,3}(?=[가-힣ㄱ-ㅣ])")
@@ -89,7 +92,19 @@ def _stretched(text: str, keep: int) -> Iterator[Edit]:
 def _spaced(text: str) -> Iterator[Edit]:
     """ "f u c k" and "f.u.c.k" as one word."""
     for m in _SPACED.finditer(text):
-        yield m.start(), m.end(), re.sub(r"[\s._\-,/|~+*]", "", m.group())
+        yield m.start(), m.end(), _parted(re.sub(r"[\s._\-,/|~+*]", "", m.group()))
+
+
+def _parted(letters: str) -> str:
+    """Joined letters as listed and common words, when they are nothing but those; else as they are."""
+    vocabulary = _listed_words() | _COMMON
+    best: list[str | None] = [""] + [None] * len(letters)
+    for end in range(1, min(len(letters), 60) + 1):
+        for start in range(max(0, end - 14), end):
+            before, word = best[start], letters[start:end]
+            if before is not None and word in vocabulary and best[end] is None:
+                best[end] = f"{before} {word}".strip()
+    return best[-1] or letters
 
 
 def _split(text: str) -> Iterator[Edit]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,7 +30,7 @@ class Hit:
 
 
 class Lexicon:
-    """The rules of one language from one or more files: what to find, and the allow-rules inside which it is none.
+    """The rules of one language from one or more files: what to find, and what an allow-rule covers half of is none.
 
     An allow-rule excuses only the findings of its own file.
     """
@@ -43,13 +44,28 @@ class Lexicon:
         matches = list(self._set.matches(text))
         if not matches:
             return []
-        allowed = [m for m in matches if m.rule.label == ALLOW]
-        return [_hit(m) for m in matches if m.rule.label != ALLOW and not _covered(m, allowed)]
+        allowed = _Allowed(m for m in matches if m.rule.label == ALLOW)
+        return [_hit(m) for m in matches if m.rule.label != ALLOW and not allowed.covers(m)]
 
 
-def _covered(match: Match, allowed: list[Match]) -> bool:
-    source = match.rule.source_name
-    return any(a.start <= match.start and match.end <= a.end and a.rule.source_name == source for a in allowed)
+class _Allowed:
+    """Matches of allow-rules, looked up by place: a match is bounded in length, so only near ones can cover another."""
+
+    def __init__(self, matches: Iterable[Match]) -> None:
+        self._matches = sorted(matches, key=lambda m: m.start)
+        self._starts = [m.start for m in self._matches]
+        self._longest = max((m.end - m.start for m in self._matches), default=0)
+
+    def covers(self, match: Match) -> bool:
+        """Whether one allow-rule of the same file covers at least half of a match."""
+        first = bisect_left(self._starts, match.start - self._longest)
+        last = bisect_right(self._starts, match.end)
+        length = match.end - match.start
+        return any(
+            near.rule.source_name == match.rule.source_name
+            and 2 * (min(near.end, match.end) - max(near.start, match.start)) >= length
+            for near in self._matches[first:last]
+        )
 
 
 def _hit(match: Match) -> Hit:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
 from dialogue.turns import Conversation, Role, Turn
 from safety.lexicons import Hit, hangul, hits
 from safety.normalise import View, fold, views
+
+_ADDRESSED = re.compile(
+    r"\b(?:you|your|you're|youre|yourself|u|ur|bot|chatbot|machine|off|up)\b"
+    r"|(?:^|\s)(?:너|넌|니|네|네가|니가|당신|너희|니들|니네|야)(?:\s|는|를|도|희|네|들|$)|(?:끼|놈|년|신|봇)(?:아|야)|꺼져|닥쳐|뒤져|죽어"
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,11 @@ class Passage:
     def hits(self) -> tuple[tuple[View, Hit], ...]:
         """What word lists and crisis rules find, with the view each was found in."""
         return tuple((view, hit) for view in self.views for hit in hits(view.text))
+
+    @cached_property
+    def addressed(self) -> bool:
+        """Whether the words are aimed at somebody: "you", a call, an imperative. Swearing at large is milder."""
+        return any(_ADDRESSED.search(view.text) for view in self.views)
 
     @cached_property
     def language(self) -> str:

@@ -85,6 +85,11 @@ class Policy:
             action = min(action, Action.SOFTEN)
         return action, threshold
 
+    def _silenced(self, finding: Finding) -> bool:
+        """Whether this would count, were its category not switched off: then the overall score must not act for it."""
+        rule = self.rules.get(finding.category)
+        return rule is not None and rule.level == "off" and finding.category != "sensitive" and finding.strength >= 0.5
+
     def verdict(self, findings: Iterable[Finding], *, by_bot: bool) -> SafetyVerdict:
         """All findings in one verdict: the strictest action, and among equals the strongest finding, give the reason.
 
@@ -93,9 +98,12 @@ class Policy:
         best: tuple[int, float, Finding | None, float] = (0, -1.0, None, 0.0)
         scores: dict[str, float] = {}
         all_findings = list(findings)
+        silenced = any(self._silenced(finding) for finding in all_findings)
         for finding in all_findings:
             scores[finding.category] = max(scores.get(finding.category, 0.0), finding.score)
             scores["unsafe"] = max(scores.get("unsafe", 0.0), _overall(finding))
+            if silenced and finding.category == "unsafe":
+                continue
             action, threshold = self.decide(finding, by_bot=by_bot)
             if action > Action.ALLOW and (action, finding.strength) > best[:2]:
                 best = (action, finding.strength, finding, threshold)

@@ -7,6 +7,7 @@ get different ones. No text of the person is repeated.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 
 from dialogue.turns import Conversation, Role
 from safety.lexicons import hangul
@@ -111,7 +112,11 @@ def _choose(lines: tuple[str, ...], conversation: Conversation) -> str:
 
 def deflection(conversation: Conversation, verdict: SafetyVerdict) -> str:
     """A polite line instead of an answer, by what the verdict asks for."""
-    lines = {Action.REFUSE: _REFUSALS, Action.IGNORE: _SPAM}.get(verdict.action) or _DEFLECTIONS
+    lines: Mapping[str, tuple[str, ...]] = _DEFLECTIONS
+    if verdict.action is Action.REFUSE:
+        lines = _REFUSALS
+    elif verdict.action is Action.IGNORE:
+        lines = _SPAM
     return _choose(lines[_language(conversation)], conversation)
 
 

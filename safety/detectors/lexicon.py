@@ -14,6 +14,7 @@ from safety.verdict import Span
 
 _SCORES = {1: 0.35, 2: 0.85, 3: 0.97}
 _STRENGTHS = {1: 0.35, 2: 0.6, 3: 0.9}
+_AIMED = 0.75
 _WORDS = re.compile(r"[\w']+")
 
 
@@ -32,11 +33,13 @@ class LexiconDetector:
             if hit.source != self.name or view.text[hit.start : hit.end] in self.allow_words:
                 continue
             start, end = view.span(hit.start, hit.end)
-            found.setdefault((start, end, hit.category), self._finding(start, end, hit, view))
+            found.setdefault((start, end, hit.category), self._finding(start, end, hit, view, passage.addressed))
         return [*found.values(), *self._denied(passage.base)]
 
-    def _finding(self, start: int, end: int, hit: Hit, view: View) -> Finding:
+    def _finding(self, start: int, end: int, hit: Hit, view: View, addressed: bool) -> Finding:
         score, strength = _SCORES[hit.severity], _STRENGTHS[hit.severity]
+        if hit.severity == 2 and hit.category == "offensive" and addressed:
+            strength = _AIMED
         reason = f"rule {hit.line[:60]!r}" + (f" in the {view.name} reading" if view.name != "base" else "")
         span = Span(start, end, f"lexicon:{hit.category}")
         return Finding(hit.category, score, strength, self.name, reason, (span,))

@@ -22,6 +22,8 @@ _STEP = features.MAX_CHARS * 3 // 4
 _PIECES = 400
 _EXPLAINED = 0.3
 _CALMED = 0.29
+_SWEARING = frozenset({"offensive", "unsafe"})
+_AT_LARGE = 0.69
 
 
 def _read_piece(text: str) -> Read:
@@ -61,13 +63,17 @@ class LinearDetector:
         layer, lang = self.model.text, passage.language
         chances = layer.probabilities(logits, lang)
         strengths = layer.strengths(chances, lang)
+        if not passage.by_bot and not passage.addressed:  # swearing at large is softened, not blocked
+            strengths = np.where(
+                [head in _SWEARING for head in layer.heads], np.minimum(strengths, _AT_LARGE), strengths
+            )
         out = []
         for at, head in enumerate(layer.heads):
             strong = strengths[at] >= _EXPLAINED and head != "sensitive"
             words = strongest_words(self.model, seen, at) if strong else []
             reason = f"{head}: " + ", ".join(f"{word} {weight:+.2f}" for word, weight in words) if words else ""
-            spans = _spans(passage.base, [word for word, _ in words]) if strengths[at] >= 0.5 else ()
-            spans = tuple(Span(start, end, f"linear:{head}") for start, end in spans)
+            places = _places(passage.base, [word for word, _ in words]) if strengths[at] >= 0.5 else []
+            spans = tuple(Span(start, end, f"linear:{head}") for start, end in places)
             out.append(Finding(head, float(chances[at]), float(strengths[at]), self.name, reason, spans))
         return out
 
@@ -99,7 +105,7 @@ def strongest_words(model: LinearModel, seen: Read, head: int, top: int = 3) -> 
     return [(gram, weight) for gram, weight in ranked[:top] if weight > 0]
 
 
-def _spans(base: View, grams: list[str]) -> list[tuple[int, int]]:
+def _places(base: View, grams: list[str]) -> list[tuple[int, int]]:
     """Where the strongest n-grams stand in the original; those changed by reading are left out."""
     found = []
     for gram in grams:

@@ -7,6 +7,7 @@ A name is reported only beside other personal data: people may say who they are.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterable
 
 from safety.normalise import fold
@@ -41,6 +42,7 @@ def find(text: str) -> tuple[Span, ...]:
 def _without_overlaps(spans: Iterable[Span]) -> tuple[Span, ...]:
     chosen: list[Span] = []
     for span in sorted(spans, key=lambda s: (_ORDER.index(s.kind), s.start - s.end)):
-        if all(span.end <= other.start or other.end <= span.start for other in chosen):
-            chosen.append(span)
-    return tuple(sorted(chosen))
+        at = bisect(chosen, span)  # the chosen ones are apart and in order: only the two neighbours can be in the way
+        if (at == 0 or chosen[at - 1].end <= span.start) and (at == len(chosen) or span.end <= chosen[at].start):
+            chosen.insert(at, span)
+    return tuple(chosen)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dialogue.errors import UserError
 from safety import features, linear_model
 from safety.linear_model import LANGUAGES, Layer, LinearModel, stacked
+from safety.training.contrast import contrast_rows
 from safety.training.data import CALIBRATE, FIT, Row, ordinary_talk, read_rows
 from safety.training.matrix import context_matrix, read_text, text_matrix
 
@@ -39,7 +40,7 @@ def train(
     _check_libraries()
     labelled = read_rows(data)
     talk = list(ordinary_talk(ordinary))
-    rows = [*labelled, *talk]
+    rows = [*labelled, *talk, *contrast_rows()]
     if len({row.labels.get("unsafe") for row in labelled} & {0, 1}) < 2:
         raise UserError(f"{data} needs both safe and unsafe rows.")
     matrices = text_matrix(rows, on_progress)
@@ -74,6 +75,7 @@ def _weights(rows: Sequence[Row]) -> Floats:
     sizes = Counter(row.file for row in rows)
     groups = Counter(file for file, _ in {(row.file, row.group) for row in rows})
     by_file = {f: float(np.clip((6000 / n) ** 0.5, 0.3, 5)) * (groups[f] / n) ** 0.5 for f, n in sizes.items()}
+    by_file |= {f: 2.0 for f in sizes if f.startswith("contrast")}
     return np.array([by_file[row.file] for row in rows], np.float32)
 
 
