@@ -83,9 +83,9 @@ def _cleaning(data: Mapping[str, Any]) -> str:
     for name, source in data["sources"].items():
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(source["dropped"].items())) or "none"
         rows.append((name, reasons, source["near_duplicates"], source["test_overlaps"]))
-    return "Turns cut out by reason, and whole talks dropped:\n\n" + table(
-        ("source", "turns cut out", "near-duplicate talks", "talks overlapping a test set"), rows
-    )
+    head = ("source", "turns cut out", "near-duplicate talks", "talks overlapping a test set")
+    note = f"\n\n{data['note']}" if "note" in data else ""
+    return "Turns cut out by reason, and whole talks dropped:\n\n" + table(head, rows) + note
 
 
 def _recipe(record: Mapping[str, Any]) -> str:
@@ -103,23 +103,26 @@ def perplexity_table(perplexity: Mapping[str, Mapping[str, Mapping[str, float]]]
     """Rows by source; the base through its own chat template, this network before and after training."""
     if not perplexity:
         return "Not measured in this run."
-    head = ("source", "base, own template", "untrained form", "trained", "under the base", "replies measured")
-    whole, words = (table(head, _rows(perplexity, key)) for key in ("perplexity", "perplexity_of_words"))
+    whole, words = (_scores(perplexity, key) for key in ("perplexity", "perplexity_of_words"))
     return (
         "The same replies, tokens and contexts for all. Whole replies, the decision to end included:\n\n"
         f"{whole}\n\nThe replies' words alone, which is kinder to the base, as it seldom ends in time:\n\n{words}"
     )
 
 
-def _rows(perplexity: Mapping[str, Mapping[str, Mapping[str, float]]], key: str) -> list[tuple[object, ...]]:
+NETWORKS = {"base": "base, own template", "before": "untrained form", "after": "trained"}
+
+
+def _scores(perplexity: Mapping[str, Mapping[str, Mapping[str, float]]], key: str) -> str:
+    known = [who for who in NETWORKS if any(who in scores for scores in perplexity.values())]
     rows: list[tuple[object, ...]] = []
     for source, scores in perplexity.items():
-        cells = [f"{scores[who][key]:.1f}" if who in scores else "–" for who in ("base", "before", "after")]
+        cells = [f"{scores[who][key]:.1f}" if who in scores else "–" for who in known]
         below = "–"
         if "base" in scores and "after" in scores:
             below = f"{1 - scores['after'][key] / scores['base'][key]:.0%}"
         rows.append((source, *cells, below, next(iter(scores.values())).get("replies", "–")))
-    return rows
+    return table(("source", *(NETWORKS[who] for who in known), "under the base", "replies measured"), rows)
 
 
 def _compute(record: Mapping[str, Any]) -> str:
