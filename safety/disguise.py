@@ -1,7 +1,8 @@
 """Readings that undo disguises of the base view. Each is a View with a map back; linear in the text.
 
 Two chains, each step yielding a reading where it changes something: Latin (stretched → spaced out → signs for letters →
-masked letters → Korean on an English keyboard) and Korean (junk between syllables → spaced out → stretched vowels → loose
+masked letters → Korean on an English keyboard) and Korean (junk between syllables → spaced out → stretched vowels →
+loose
 letters composed). The readings are for rules and the learned model to look at, not for showing.
 """
 
@@ -28,7 +29,33 @@ _LEET = str.maketrans("013457@$!|+€£(¡689", "oieastasiitelcibbg")
 _DROPPED = re.compile(r"[^a-z]+")
 _MASKED = re.compile(r"(?<![\w*#%])[a-z]{1,6}[*#%_^@-]{1,6}[a-z]{0,8}(?![\w*#%])")
 _COMMON = frozenset(
-    "i u ur you your my me a an the to go kill killing die dead self myself yourself off ass want end it all".split()
+    [
+        "i",
+        "u",
+        "ur",
+        "you",
+        "your",
+        "my",
+        "me",
+        "a",
+        "an",
+        "the",
+        "to",
+        "go",
+        "kill",
+        "killing",
+        "die",
+        "dead",
+        "self",
+        "myself",
+        "yourself",
+        "off",
+        "ass",
+        "want",
+        "end",
+        "it",
+        "all",
+    ]
 )
 _EDGES = " .,!?;:\"'()[]{}<>-~…"
 _SPLIT_PAIR = re.compile(r"(?<![a-z0-9])([a-z]{1,6})[\s.\-_]([a-z]{1,6})(?![a-z0-9])")
@@ -146,7 +173,8 @@ def _masked(text: str) -> Iterator[Edit]:
 
 
 def _keyboard(text: str) -> Iterator[Edit]:
-    """Words that make whole Korean syllables when read on a Korean keyboard, if all words of the text do or one is listed."""
+    """Words that make whole Korean syllables when read on a Korean keyboard, if all words of the text do or one is
+    listed."""
     if len(text) > 2000:
         return
     words = [(m.start(), m.group().strip(_EDGES), m.group()) for m in _WORD.finditer(text)]

@@ -57,9 +57,11 @@ def read(base: View, hits: Iterable[Hit]) -> Read:
 
 @dataclass(frozen=True)
 class Layer:
-    """Weights of one layer: ``table`` (buckets, heads) int8, ``scale`` and ``bias`` (heads,), dense weights (inputs, heads).
+    """Weights of one layer: ``table`` (buckets, heads) int8, ``scale`` and ``bias`` (heads,), dense weights (inputs,
+    heads).
 
-    ``platt`` is (languages, heads, 2); ``thresholds`` (languages, heads, 3): the probabilities from which levels low, medium
+    ``platt`` is (languages, heads, 2); ``thresholds`` (languages, heads, 3): the probabilities from which levels
+    low, medium
     and high act.
     """
 
@@ -72,7 +74,8 @@ class Layer:
     thresholds: Floats
 
     def logits(self, parts: Sequence[features.Indices], dense: Floats) -> Floats:
-        """Logits of all heads, (heads,), for one text: the buckets of each namespace, and the dense inputs (inputs,)."""
+        """Logits of all heads, (heads,), for one text: the buckets of each namespace, and the dense inputs
+        (inputs,)."""
         total = dense @ self.dense + self.bias
         for part in parts:
             if len(part):

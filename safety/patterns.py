@@ -23,7 +23,8 @@ from functools import cached_property
 _BLANK = {False: r"[\W_]{1,4}", True: r"[\s.,!?~]{0,3}"}
 _GAP = {False: r"(?:[\W_]{1,4}\w{1,20}){0,4}[\W_]{1,4}", True: r"(?:[\s.,]{1,3}\S{1,12}){0,4}[\s.,]{0,3}"}
 _TOKEN = re.compile(
-    r"(?P<cls>\[[^\]]{1,60}\]|\\.)|(?P<count>\{\d{1,2}(?:,\d{1,2})?\}|\?)|(?P<gap> \.\.\. )|(?P<sign>[ |()*$])|(?P<chr>.)"
+    r"(?P<cls>\[[^\]]{1,60}\]|\\.)|(?P<count>\{\d{1,2}(?:,\d{1,2})?\}|\?)|(?P<gap> \.\.\. )|(?P<sign>[ |()*$])"
+    r"|(?P<chr>.)"
 )
 _KEY = 4
 
@@ -145,7 +146,8 @@ def _item_firsts(item: _Item) -> set[tuple[str, bool]]:
 
 
 def literals(items: list[_Item], limit: int = 400) -> list[str]:
-    """All texts a pattern without blanks and classes can match, or none when it has some or there are more than ``limit``."""
+    """All texts a pattern without blanks and classes can match, or none when it has some or there are more than
+    ``limit``."""
     found = [""]
     for item in items:
         if item.before or item.raw:

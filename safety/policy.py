@@ -178,7 +178,8 @@ def shipped_policy() -> Policy:
 
 
 def load_policy(path: Path | None = None) -> Policy:
-    """A policy file laid over the shipped policy; the shipped one for None. Raises UserError naming the file at fault."""
+    """A policy file laid over the shipped policy; the shipped one for None. Raises UserError naming the file at
+    fault."""
     if path is None:
         return shipped_policy()
     try:

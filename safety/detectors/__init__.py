@@ -1,4 +1,5 @@
-"""The detectors, one file each. A module here with a function ``make(policy)`` is a detector; there is no list to keep."""
+"""The detectors, one file each. A module here with a function ``make(policy)`` is a detector; there is no list to
+keep."""
 
 from __future__ import annotations
 

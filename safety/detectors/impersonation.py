@@ -12,9 +12,11 @@ from safety.policy import Policy
 from safety.verdict import Span
 
 _ASKED = re.compile(
-    r"\b(?:are|r) (?:you|u) (?:really |actually |even |just )?(?:real|human|a human|a real|a bot|an ai|ai|a robot|a person|a machine|alive)\b"
+    r"\b(?:are|r) (?:you|u) (?:really |actually |even |just )?(?:real|human|a human|a real|a bot|an ai|ai|a robot"
+    r"|a person|a machine|alive)\b"
     r"|\b(?:who|what) are you\b|am i (?:talking|speaking|chatting) (?:to|with)|\bhuman or\b|\bbot or\b"
-    r"|(?:사람|인간|봇|로봇|ai|인공지능|기계|챗봇)(?:이야|이에요|인가요|이니|이냐|입니까|이지|이죠|이야\?|맞아|맞지|인지|이에요\?|야\?|\?)|너 ?(?:뭐야|누구)|정체"
+    r"|(?:사람|인간|봇|로봇|ai|인공지능|기계|챗봇)(?:이야|이에요|인가요|이니|이냐|입니까|이지|이죠|이야\?|맞아"
+    r"|맞지|인지|이에요\?|야\?|\?)|너 ?(?:뭐야|누구)|정체"
 )
 _SCORES = {1: 0.3, 2: 0.7, 3: 0.93}
 _STRENGTHS = {1: 0.2, 2: 0.55, 3: 0.85}

@@ -1,4 +1,5 @@
-"""A reply judged given what it answers: agreeing with something unsafe, making light of a person at risk. Bot side only.
+"""A reply judged given what it answers: agreeing with something unsafe, making light of a person at risk. Bot side
+only.
 
 After DiaSafety (Sun et al. 2022): a harmless line may be unsafe as an answer. What is answered is judged by the rule
 lists and the learned text layer; how it is answered by safety/answers.py.

@@ -32,7 +32,8 @@ def _read_piece(text: str) -> Read:
 
 
 def pieces(text: str) -> list[str]:
-    """A text in overlapping parts of at most MAX_CHARS signs; of a huge text evenly spread ones, always with both ends."""
+    """A text in overlapping parts of at most MAX_CHARS signs; of a huge text evenly spread ones, always with both
+    ends."""
     starts = list(range(0, max(1, len(text) - features.MAX_CHARS + _STEP), _STEP))
     if len(starts) > _PIECES:
         starts = [starts[i] for i in np.linspace(0, len(starts) - 1, _PIECES).astype(int)]

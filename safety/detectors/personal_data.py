@@ -12,7 +12,8 @@ from safety.verdict import Span
 
 
 def mask_text(text: str) -> str:
-    """The text with each piece of personal data replaced by its kind in brackets; masking twice changes nothing more."""
+    """The text with each piece of personal data replaced by its kind in brackets; masking twice changes nothing
+    more."""
     for span in reversed(personal.find(text)):
         text = f"{text[: span.start]}[{span.kind}]{text[span.end :]}"
     return text

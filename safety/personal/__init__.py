@@ -18,11 +18,12 @@ from safety.verdict import Span
 _GATE = re.compile(
     r"\d|@|\bat\b|골뱅이|\[|\((?:at|앳)|[공영일이삼사오육칠팔구]{3}|\b(?:zero|one|two|three|four|five|six|seven|eight|nine)\b"
 )
-_ORDER = ("token", "email", "ip", "rrn", "card", "bank", "ssn", "passport", "plate", "addr", "phone", "name")
+_ORDER = ("token", "email", "ip", "rrn", "bank", "card", "ssn", "passport", "plate", "addr", "phone", "name")
 
 
 def find(text: str) -> tuple[Span, ...]:
-    """Personal data in a text, in order, without overlaps; where two kinds claim the same place the more specific wins."""
+    """Personal data in a text, in order, without overlaps; where two kinds claim the same place the more specific
+    wins."""
     base = fold(text)
     if not _GATE.search(base.text):
         return ()

@@ -29,7 +29,8 @@ _TOKENS = (
     re.compile(r"(?<!\d)\d{8,10}:[A-Za-z0-9_\-]{35}(?![\w\-])"),  # Telegram bot
 )
 _SECRET = re.compile(
-    r"(?:api[ _\-]?key|access[ _\-]?token|auth[ _\-]?token|bot[ _\-]?token|secret(?:[ _\-]?key)?|password|passwd|passcode|비밀번호|비번|패스워드|토큰)"
+    r"(?:api[ _\-]?key|access[ _\-]?token|auth[ _\-]?token|bot[ _\-]?token|secret(?:[ _\-]?key)?|password|passwd"
+    r"|passcode|비밀번호|비번|패스워드|토큰)"
     r"(?:\s?(?:is|was|은|는|이|가|:|=))?\s{0,2}[:=]?\s?[\"'`]?([!-~]{6,200})",
     re.IGNORECASE,
 )

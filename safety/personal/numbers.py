@@ -36,7 +36,7 @@ _NOT_PHONE = re.compile(
 _CARD = re.compile(r"(?<![\d.\-])[2-6](?:[\s.\-]{0,2}\d){12,18}(?![\d])")
 _RRN = re.compile(r"(?<!\d)(\d{2})(\d{2})(\d{2})(\s{0,2}[\-–~]\s{0,2}|\s)?([1-8])\d{6}(?!\d)")
 _RRN_CUE = re.compile(r"주민|등록번호|민증|외국인 ?등록")
-_SSN = re.compile(r"(?<![\d\-])(?!000|666|9)\d{3}([\-\s])(?!00)\d{2}\1(?!0000)\d{4}(?![\d\-])")
+_SSN = re.compile(r"(?<![\d\-])(?!000|666)\d{3}([\-\s])(?!00)\d{2}\1(?!0000)\d{4}(?![\d\-])")
 _SSN_CUE = re.compile(r"\bssn\b|social(?: security)?")
 _SSN_BARE = re.compile(r"(?<!\d)(?!000|666|9)\d{9}(?!\d)")
 _BANKS = (
@@ -54,7 +54,7 @@ _BANK_CUE = re.compile(
 _IBAN = re.compile(r"(?<![a-z0-9])[a-z]{2}\d{2}(?:\s?[a-z0-9]{4}){2,7}(?:\s?[a-z0-9]{1,3})?(?![a-z0-9])")
 _IPV4 = re.compile(r"(?<![\d.\w])(?:\d{1,3}\.){3}\d{1,3}(?![\d\w]|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){3,7}[0-9a-f]{0,4}(?![\w:])")
-_VERSION_CUE = re.compile(r"(?:version|\bv|build|firmware|release|버전|빌드|section|절)\s?$")
+_VERSION_CUE = re.compile(r"(?:ver(?:sion)?\.?|\bv|chapter|build|firmware|release|버전|빌드|section|절)\s?$")
 
 
 def find(text: str) -> Iterator[Found]:
@@ -96,7 +96,7 @@ def _residents(text: str) -> Iterator[Found]:
 
 def _social(text: str) -> Iterator[Found]:
     for m in _SSN.finditer(text):
-        if m.group(1) == "-" or _SSN_CUE.search(text, max(0, m.start() - 25), m.start()):
+        if (m.group(1) == "-" and m.group()[0] != "9") or _SSN_CUE.search(text, max(0, m.start() - 25), m.start()):
             yield m.start(), m.end(), "ssn"
     for m in _SSN_BARE.finditer(text):
         if _SSN_CUE.search(text, max(0, m.start() - 25), m.start()):

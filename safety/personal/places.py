@@ -5,8 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_STREET = r"(?:street|str|st|avenue|ave|road|rd|lane|ln|drive|dr|boulevard|blvd|court|ct|place|pl|way|terrace|circle|cir|parkway|pkwy|highway|hwy|square|close|crescent)"
-_STATE = r"(?:a[klrz]|c[aot]|d[ce]|fl|ga|hi|i[adln]|k[sy]|la|m[adeinost]|n[cdehjmvy]|o[hkr]|pa|ri|s[cd]|t[nx]|ut|v[at]|w[aivy])"
+_STREET = (
+    r"(?:street|str|st|avenue|ave|road|rd|lane|ln|drive|dr|boulevard|blvd|court|ct|place|pl|way|terrace|circle|cir"
+    r"|parkway|pkwy|highway|hwy|square|close|crescent)"
+)
+_STATE = (
+    r"(?:a[klrz]|c[aot]|d[ce]|fl|ga|hi|i[adln]|k[sy]|la|m[adeinost]|n[cdehjmvy]|o[hkr]|pa|ri|s[cd]|t[nx]|ut"
+    r"|v[at]|w[aivy])"
+)
 _ADDR_EN = re.compile(
     rf"(?<![\w.,$#\-])\d{{1,5}}[a-z]?\s((?:[a-z0-9][\w'.]{{0,20}}\s){{1,3}}){_STREET}\b\.?"
     rf"(?:,?\s(?:apt|apartment|unit|suite|ste|flat|floor|#)\.?\s?#?\w{{1,6}})?"
@@ -134,27 +140,34 @@ _PLATE_KO = re.compile(
     r"\d{2,3}\s?[가나다라마거너더러머버서어저고노도로모보소오조구누두루무부수우주하허호배아바사자]\s?\d{4}(?![\d,.]|\s?(?:년|원|명|개|월|번지|미터|km))"
 )
 _PLATE_EN = re.compile(
-    r"(?:licen[sc]e plate|number plate|\bplates?|registration)(?:\s(?:number|no|is|was))?(?:\sis)?[:\s]{1,3}([a-z0-9]{1,4}[\s\-]?[a-z0-9]{2,5})(?![a-z0-9])"
+    r"(?:licen[sc]e plate|number plate|\bplates?|registration)(?:\s(?:number|no|is"
+    r"|was))?(?:\sis)?[:\s]{1,3}([a-z0-9]{1,4}[\s\-]?[a-z0-9]{2,5})(?![a-z0-9])"
 )
 _PASSPORT = re.compile(r"(?<![a-z0-9])[mrsodg](?:\d{8}|\d{3}[a-z]\d{4})(?![a-z0-9])")
 _PASSPORT_CUE = re.compile(
     r"(?:passport|여권)(?:\s?(?:number|no\.?|번호|#))?(?:\s?(?:is|은|는|:|=))?[:\s]{0,3}([a-z]{0,2}\d{6,9}|[a-z]\d{3}[a-z]\d{4})(?![a-z0-9])"
 )
-_SURNAMES = "김이박최정강조윤장임한오서신권황안송전홍유고문양손배백허남심노하곽성차주우구민류나진지엄채원천방공현함변염여추도소석선설마길연위표명기반왕금옥육인맹제모탁국"
+_SURNAMES = (
+    "김이박최정강조윤장임한오서신권황안송전홍유고문양손배백허남심노하곽성차주우구민류나진지엄채원천방공현"
+    "함변염여추도소석선설마길연위표명기반왕금옥육인맹제모탁국"
+)
 _NAME_KO = (
     re.compile(
         rf"(?<![가-힣])[{_SURNAMES}][가-힣]{{2}}(?=\s?(?:집이|집은|씨|님|이고|입니다|이에요|예요|이야|\s*$|[,.:)]|\s\d))"
     ),
     re.compile(
-        rf"(?:이름은|이름:|예금주:?|성명:?|제 이름은|수취인:?|받는 ?분:?)\s?([{_SURNAMES}][가-힣]{{1,3}}?)(?=이고|입니다|이에요|예요|이야|야|,|\s|$)"
+        rf"(?:이름은|이름:|예금주:?|성명:?|제 이름은|수취인:?|받는 ?분:?)\s?([{_SURNAMES}][가-힣]{{1,3}}?)(?=이고"
+        rf"|입니다|이에요|예요|이야|야|,|\s|$)"
     ),
 )
 _NAME_EN = (
     re.compile(
-        r"(?:\b(?:[Ii]'m|[Ii] am|[Mm]y name is|[Nn]ame:?|[Tt]his is|[Cc]ontact|[Hh]e is|[Ss]he is))\s((?:[A-Z][a-z'\-]{1,15}\s){1,2}[A-Z][a-z'\-]{1,20})"
+        r"(?:\b(?:[Ii]'m|[Ii] am|[Mm]y name is|[Nn]ame:?|[Tt]his is|[Cc]ontact|[Hh]e is"
+        r"|[Ss]he is))\s((?:[A-Z][a-z'\-]{1,15}\s){1,2}[A-Z][a-z'\-]{1,20})"
     ),
     re.compile(
-        r"(?:^|[.!?]\s)((?:[A-Z][a-z'\-]{1,15}\s){1,2}[A-Z][a-z'\-]{1,20})(?=\s(?:lives|can be reached|works at|is at|phone|email|tel))"
+        r"(?:^|[.!?]\s)((?:[A-Z][a-z'\-]{1,15}\s){1,2}[A-Z][a-z'\-]{1,20})(?=\s(?:lives|can be reached|works at"
+        r"|is at|phone|email|tel))"
     ),
 )
 

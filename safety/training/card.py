@@ -18,7 +18,8 @@ from safety.training.evaluate import area, calibration_error, judge_rows
 _TEXT = """# The linear safety model
 
 A multi-label logistic regression on hashed word and character n-grams, English and Korean, with a second layer for
-replies in their context. Trained {day} by `chinwag safety train` on {rows} labelled lines of {files} files; a tenth of every
+replies in their context. Trained {day} by `chinwag safety train` on {rows} labelled lines of {files} files; a tenth
+of every
 file was held out by a hash of its talk, template or text, another tenth calibrated the probabilities and thresholds.
 
 * Text heads: {text_heads}

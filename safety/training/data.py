@@ -1,7 +1,9 @@
 """Labelled lines for training and measuring: one JSON object a line, plain or zstandard-compressed.
 
-A row is ``{"text", "context": […] | null, "labels": {"unsafe": 0|1, CATEGORY: 0|1, "raw": …}, "lang", "source"}``; a label
-that is missing is not known. A tenth of every file is held out by a hash of the talk or the template where there is one,
+A row is ``{"text", "context": […] | null, "labels": {"unsafe": 0|1, CATEGORY: 0|1, "raw": …}, "lang",
+"source"}``; a label
+that is missing is not known. A tenth of every file is held out by a hash of the talk or the template where there is
+one,
 else of the text; another tenth calibrates; nothing of the two is ever fitted on.
 """
 
@@ -66,7 +68,8 @@ def open_text(path: Path) -> TextIO:
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """(line number from 1, value) of a file of JSON lines; blank lines are left out. Raises UserError naming the line."""
+    """(line number from 1, value) of a file of JSON lines; blank lines are left out. Raises UserError naming the
+    line."""
     with open_text(path) as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():

@@ -1,8 +1,10 @@
 """Fits, calibrates and packs the linear model. Needs scikit-learn and SciPy (extra "train"); run time needs neither.
 
-Weighting: a file of n rows counts (6000/n)**0.5 per row, between 0.3 and 5, so that no source rules by its size, and less
+Weighting: a file of n rows counts (6000/n)**0.5 per row, between 0.3 and 5, so that no source rules by its size, and
+less
 where its rows are made from few templates. Files
-beyond 2,000 rows, unless nearly all of them are unsafe, get an intercept of their own while fitting, dropped afterwards:
+beyond 2,000 rows, unless nearly all of them are unsafe, get an intercept of their own while fitting, dropped
+afterwards:
 what a source calls unsafe differs.
 """
 
@@ -94,7 +96,8 @@ def _intercepts(rows: Sequence[Row]) -> Any:
 
 
 def _fit_heads(matrix: Any, targets: Floats, use: NDArray[np.bool_], weights: Floats, c: float, drop: int) -> Floats:
-    """Weights and, last, the intercept of each head: (columns - drop + 1, heads). A head without examples stays silent."""
+    """Weights and, last, the intercept of each head: (columns - drop + 1, heads). A head without examples stays
+    silent."""
     from sklearn.linear_model import LogisticRegression
 
     columns = matrix.shape[1] - drop

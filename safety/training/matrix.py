@@ -31,7 +31,8 @@ def read_text(text: str) -> linear_model.Read:
 
 
 def sparse(buckets: Sequence[features.Indices], columns: int) -> Any:
-    """One row per array of buckets, each with the value 1/sqrt(the number of buckets), repeats added up, (rows, columns) CSR."""
+    """One row per array of buckets, each with the value 1/sqrt(the number of buckets), repeats added up, (rows,
+    columns) CSR."""
     from scipy.sparse import csr_matrix
 
     counts = np.array([len(row) for row in buckets])

@@ -25,7 +25,8 @@ from safety.training.lines import read_lines
 from safety.verdict import Action
 
 _STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse}"
     "td,th{border:1px solid #ccc;padding:.2rem .6rem;text-align:right}td:first-child,th:first-child{text-align:left}"
     "figure{display:inline-block;margin:.5rem}figcaption{font-size:.8rem;text-align:center}"
 )

@@ -79,7 +79,7 @@ def test_spans_point_into_the_original_however_it_is_disguised(hear: Judge) -> N
 
 @pytest.mark.parametrize("category", ["selfharm", "sexual_minors", "mentions"])
 def test_no_policy_can_switch_these_off(category: str) -> None:
-    lax = load_filter(levels={name: "off" for name in shipped_policy().rules})
+    lax = load_filter(levels=dict.fromkeys(shipped_policy().rules, "off"))
     texts = {"selfharm": "i want to kill myself", "sexual_minors": "child porn", "mentions": "@everyone hi"}
     verdict = lax.hear(Turn(Role.USER, texts[category]), conversation())
     assert verdict.category == category
@@ -87,7 +87,7 @@ def test_no_policy_can_switch_these_off(category: str) -> None:
 
 
 def test_what_is_switched_off_is_let_through() -> None:
-    lax = load_filter(levels={name: "off" for name in shipped_policy().rules})
+    lax = load_filter(levels=dict.fromkeys(shipped_policy().rules, "off"))
     assert lax.hear(Turn(Role.USER, "you stupid bot, go to hell"), conversation()).action is Action.ALLOW
 
 
@@ -176,6 +176,7 @@ def test_a_needle_in_a_long_text_is_found(hear: Judge) -> None:
 
 
 def test_the_filter_loads_without_torch_or_a_model_library() -> None:
-    code = "import sys; from safety.filter import load_filter; load_filter(); print({'torch','transformers','sklearn'} & set(sys.modules))"
+    heavy = "{'torch', 'transformers', 'sklearn', 'scipy', 'phonenumbers'}"
+    code = f"import sys; from safety.filter import load_filter; load_filter(); print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -117,7 +117,8 @@ ADVERSARIAL = [
 
 @pytest.mark.parametrize("unit", ADVERSARIAL)
 def test_time_grows_in_proportion_to_the_text_for_adversarial_repeats(unit: str) -> None:
-    """Doubling the text may not square the time: the longer run gets four times the budget of the shorter, not sixteen."""
+    """Doubling the text may not square the time: the longer run gets four times the budget of the shorter, not
+    sixteen."""
 
     def seconds(size: int) -> float:
         text = unit * (size // len(unit))
