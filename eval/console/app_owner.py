@@ -56,7 +56,8 @@ def owner_pages(database: RatingDatabase, base_url: str) -> None:
     )  # fmt: skip
     own = None
     if known:
-        own = known[st.selectbox("Study", list(known), format_func=lambda i: known[i].name, key="study")]
+        wanted = [one.name for one in known.values()].index(asked) if (asked := _asked_for(known)) else 0
+        own = known[st.selectbox("Study", list(known), wanted, format_func=lambda i: known[i].name, key="study")]
     if page == "setup":
         _setup(database, own, base_url)
     elif page == "plan":
@@ -72,6 +73,12 @@ def owner_pages(database: RatingDatabase, base_url: str) -> None:
     else:
         me = join(database, own.id, "(owner)")
         (chat_page if page == "chat" else rate_page)(database, own, me)
+
+
+def _asked_for(known: dict[int, Study]) -> str | None:
+    """The study that the address names, if there is one of that name."""
+    name = st.query_params.get("study")
+    return name if name in [one.name for one in known.values()] else None
 
 
 # Results

@@ -84,8 +84,8 @@ button[kind=primary] *,button[kind=primaryFormSubmit] *{color:#fff!important;opa
 .cw-talk .cw-rated p{outline:3px solid #3a9384;outline-offset:1px;font-weight:500}
 .cw-who{font-size:.72rem;font-weight:600;opacity:.8;padding-top:.6rem;min-width:1em;text-align:center}
 .cw-q{font-size:1.06rem;font-weight:600;margin:.1rem 0 0}
-.st-key-answers{position:sticky;bottom:0;z-index:5;padding:.5rem 0 .7rem;
- background:Canvas}
+div:has(>.st-key-answers){position:sticky;bottom:0;z-index:5}
+.st-key-answers{padding:.5rem 0 .7rem;background:Canvas}
 .st-key-answers button{min-height:3.1rem}
 .st-key-answers button p{font-size:1rem}
 @media (max-width:640px){

@@ -8,6 +8,7 @@ a ``Task``, which names no system.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,10 @@ from eval.ssa.questions import FORM
 from eval.ssa.studies import StudySettings
 from eval.ssa.tables import AssignmentRow, ItemRole, ItemRow, RaterRow, State, StudyRow, TalkRow
 from eval.ssa.tasks import Task, open_questions, task_of
+
+
+_PATIENCE, _PAUSE_S = 40, 0.025
+"""How often and how long to wait for a place that is locked. Waiting on the lock itself could lock two in a circle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +190,11 @@ def _free(session: Session, rater_id: int, study: StudyRow, settings: StudySetti
     place = _open_items(rater_id, study.id, ItemRole.ITEM).where(ItemRow.taken < ItemRow.wanted)
     place = place.order_by(ItemRow.taken.desc(), ItemRow.position).limit(1)
     item = session.scalar(place.with_for_update(skip_locked=True))
-    if item is None:  # the last place may be locked by somebody else's click: wait for it
-        item = session.scalar(place.with_for_update())
+    for _ in range(_PATIENCE):
+        if item is not None or session.scalar(place) is None:
+            break
+        time.sleep(_PAUSE_S)  # the last places are locked by other people's clicks
+        item = session.scalar(place.with_for_update(skip_locked=True))
     if item is None:
         return None
     _take(session, item.id, 1)

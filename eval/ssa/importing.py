@@ -14,6 +14,7 @@ from bot.history.store import HistoryStore
 from dialogue.errors import UserError
 from dialogue.turns import Role, now
 from eval.ssa.database import RatingDatabase
+from eval.ssa.protocol import Kind
 from eval.ssa.studies import StudySettings
 from eval.ssa.tables import AssignmentRow, ItemRole, ItemRow, RaterRow, State, StudyRow, TalkRow
 from eval.ssa.transcripts import ForeignVote, Talk, guess_language
@@ -62,6 +63,8 @@ def import_talks(database: RatingDatabase, study_id: int, talks: Iterable[Talk])
         known = {(row.system, row.source) for row in session.execute(query)}
         raters = {row.name: row.id for row in session.scalars(select(RaterRow).where(RaterRow.study_id == study_id))}
         for talk in talks:
+            if study.kind == Kind.PAIRWISE:  # whole talks are compared there, not their replies
+                talk = replace(talk, rated=(), votes=())
             if (talk.system, talk.source) in known:
                 found = replace(found, known=found.known + 1)
                 continue

@@ -123,14 +123,16 @@ def test_a_phone_in_the_dark_shows_everything_without_scrolling_sideways(
     page = opened(context, server.invite("phone", "ana"))
     page.wait_for_selector(".cw-rated")
     settle(page)
+    page.get_by_role("button", name="Sensible and specific").tap()
+    page.wait_for_selector("text=1 done")
+    settle(page)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor") == "rgb(18, 18, 18)"
     box = page.get_by_role("button", name="Sensible and specific").bounding_box()
     assert box and box["y"] + box["height"] <= 844
     assert box["height"] >= 44, "large enough for a thumb"
-    assert page.locator(".cw-rated").is_visible()
-    page.get_by_role("button", name="Sensible and specific").tap()
-    page.wait_for_selector("text=1 done")
+    reply, bar = page.locator(".cw-rated p").bounding_box(), page.locator(".st-key-answers").bounding_box()
+    assert reply and bar and 0 <= reply["y"] and reply["y"] + reply["height"] <= bar["y"], "seen without scrolling"
     assert len(votes(ratings, "phone")) == 1
 
 
@@ -179,7 +181,7 @@ def test_a_group_link_gives_everybody_a_link_of_their_own(
 ) -> None:
     study_with(ratings, [talk(i) for i in range(2)], name="group")
     page = opened(chrome.new_context(), server.invite("group"))
-    page.get_by_label("Your name or a pseudonym").fill("cy")
+    page.get_by_role("textbox", name="Your name").fill("cy")
     page.get_by_role("button", name="Begin").click()
     page.wait_for_selector(".cw-rated")
     settle(page)
@@ -190,7 +192,7 @@ def test_a_group_link_gives_everybody_a_link_of_their_own(
     page.wait_for_selector(".cw-rated")
     assert rated_text(page) == waiting
     page = opened(chrome.new_context(), server.invite("group"))
-    page.get_by_label("Your name or a pseudonym").fill("cy")
+    page.get_by_role("textbox", name="Your name").fill("cy")
     page.get_by_role("button", name="Begin").click()
     page.wait_for_selector("text=this name already")
 
@@ -203,11 +205,8 @@ def test_a_forged_or_missing_link_opens_nothing(server: ConsoleServer, chrome: B
 
 
 def test_pairs_are_compared_side_by_side(server: ConsoleServer, ratings: RatingDatabase, chrome: Browser) -> None:
-    made = create_study(ratings, "pairs", Kind.PAIRWISE, PLAIN)
-    study_with(ratings, [], name="unused")
-    from eval.ssa.importing import import_talks
-
-    import_talks(ratings, made.id, [talk(i, system) for i in range(3) for system in ("Alpha", "Beta")])
+    talks = [talk(i, system) for i in range(3) for system in ("Alpha", "Beta")]
+    made = study_with(ratings, talks, name="pairs", kind=Kind.PAIRWISE)
     make_pairs(ratings, made.id, 3)
     page = opened(chrome.new_context(), server.invite("pairs", "ana"))
     for _ in range(3):

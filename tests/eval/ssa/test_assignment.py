@@ -201,8 +201,6 @@ def test_choices_are_stored_for_the_talk_and_not_for_the_side(database: RatingDa
     settings = replace(PLAIN, raters_per_item=3, questions=("engaging", "human"))
     talks = [talk(i, system) for i in range(6) for system in ("Alpha", "Beta")]
     made = study_with(database, talks, settings, kind=Kind.PAIRWISE)
-    with database.writing() as session:
-        session.execute(update(ItemRow).where(ItemRow.turn >= 0).values(wanted=0))
     assert make_pairs(database, made.id, 5, seed=1) == 10
     sides = []
     for name in ("ana", "bo", "cy"):
