@@ -35,7 +35,8 @@ def guest_page(database: RatingDatabase, own: Study, base_url: str) -> None:
     """Choose a name, get a link of one's own."""
     language = _language_switch(own.settings.language)
     st.subheader(own.name)
-    st.markdown(pages.instructions(own.kind, own.settings, language))
+    only_rated = own.kind is Kind.INTERACTIVE and not own.settings.systems
+    st.markdown(pages.instructions(Kind.STATIC if only_rated else own.kind, own.settings, language))
     with st.form("join"):
         name = st.text_input(say("your_name", language), max_chars=60, help=say("join_hint", language))
         if st.form_submit_button(say("join", language), type="primary") and name.strip():
@@ -107,7 +108,7 @@ def rate_page(database: RatingDatabase, own: Study, me: Rater) -> None:
     else:
         st.progress(far.share, text=say("progress", me.language, done=far.done, left=far.left))
     with st.expander(say("instructions", me.language), expanded=not far.done and not far.practice_done):
-        st.markdown(pages.instructions(own.kind, own.settings, me.language))
+        st.markdown(pages.instructions(Kind.PAIRWISE if task.right else Kind.STATIC, own.settings, me.language))
     _draw_task(database, task, me)
 
 

@@ -20,27 +20,25 @@ def average_chart(found: Results) -> dict[str, Any]:
         for what, rate in ((found.name, one.ssa), *((k, one.parts.get(k)) for k in (SENSIBLE, SPECIFIC)))
         if rate is not None
     ]
-    x = {"scale": {"domain": [0, 100]}, "title": "per cent, with 95% interval"}
-    y = {"field": "system", "type": "nominal", "title": None, "axis": {"labelLimit": 160}}
-    return {
-        "data": {"values": rows},
-        "facet": {"row": {"field": "what", "sort": [found.name, SENSIBLE, SPECIFIC], "title": None}},
-        "spec": {
-            "width": "container", "height": {"step": 24},
-            "layer": [
-                {
-                    "mark": {"type": "rule", "strokeWidth": 3},
-                    "encoding": {
-                        "x": {"field": "low", "type": "quantitative", **x}, "x2": {"field": "high"}, "y": y,
-                        "color": _COLOUR,
-                    },
-                },
-                {
-                    "mark": {"type": "point", "filled": True, "size": 90},
-                    "encoding": {"x": {"field": "mean", "type": "quantitative", **x}, "y": y, "color": _COLOUR},
-                },
-            ],
+    parts = [found.name, SENSIBLE, SPECIFIC]
+    x = {"type": "quantitative", "scale": {"domain": [0, 100]}, "title": "per cent, with 95% interval"}
+    places = {
+        "y": {"field": "system", "type": "nominal", "title": None, "axis": {"labelLimit": 160}},
+        "yOffset": {"field": "what", "sort": parts},
+        "color": {
+            "field": "what", "type": "nominal", "sort": parts, "scale": {"range": _COLOURS},
+            "legend": {"orient": "top", "title": None},
         },
+    }  # fmt: skip
+    return {
+        "data": {"values": rows}, "height": 70 * len(found.systems) + 40, "encoding": places,
+        "layer": [
+            {
+                "mark": {"type": "rule", "strokeWidth": 3},
+                "encoding": {"x": {"field": "low", **x}, "x2": {"field": "high"}},
+            },
+            {"mark": {"type": "point", "filled": True, "size": 90}, "encoding": {"x": {"field": "mean", **x}}},
+        ],
     }  # fmt: skip
 
 
@@ -66,17 +64,17 @@ def scatter_chart(found: Results) -> dict[str, Any]:
 
 
 def time_chart(found: Results) -> dict[str, Any]:
-    """SSA of everything rated up to each day."""
+    """SSA of everything rated up to each moment."""
     rows = [
-        {"system": system, "day": day, "mean": 100 * mean, "replies": replies}
+        {"system": system, "moment": moment, "mean": 100 * mean, "replies": replies}
         for system, series in over_time(found.replies).items()
-        for day, mean, replies in series
+        for moment, mean, replies in series
     ]
     return {
-        "data": {"values": rows}, "height": 240,
-        "mark": {"type": "line", "point": True},
+        "data": {"values": rows}, "height": 300,
+        "mark": {"type": "line"},
         "encoding": {
-            "x": {"field": "day", "type": "ordinal", "title": None},
+            "x": {"field": "moment", "type": "temporal", "title": None},
             "y": {"field": "mean", "type": "quantitative", "scale": {"domain": [0, 100]}, "title": f"{found.name} %"},
             "color": {**_COLOUR, "legend": {"orient": "top", "title": None}},
             "tooltip": [{"field": "system"}, {"field": "mean", "format": ".1f"}, {"field": "replies"}],

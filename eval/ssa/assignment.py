@@ -25,7 +25,6 @@ from eval.ssa.studies import StudySettings
 from eval.ssa.tables import AssignmentRow, ItemRole, ItemRow, RaterRow, State, StudyRow, TalkRow
 from eval.ssa.tasks import Task, open_questions, task_of
 
-
 _PATIENCE, _PAUSE_S = 40, 0.025
 """How often and how long to wait for a place that is locked. Waiting on the lock itself could lock two in a circle."""
 

@@ -109,7 +109,8 @@ def power(assumed: Assumptions, conversations: int, raters: int) -> float:
     freedom = 2 * (conversations - 1)
     limit = float(stats.t.ppf((1 + assumed.level) / 2, freedom))
     shift = gap / math.sqrt(variance)
-    return float(stats.nct.sf(limit, freedom, shift) + stats.nct.cdf(-limit, freedom, shift))
+    exact = float(stats.nct.sf(limit, freedom, shift) + stats.nct.cdf(-limit, freedom, shift))
+    return exact if math.isfinite(exact) else float(stats.norm.sf(limit - shift))  # far out scipy's nct gives up
 
 
 def _seen_mean(assumed: Assumptions, truth: Floats, raters: int) -> tuple[float, float]:

@@ -127,22 +127,19 @@ def choices(database: RatingDatabase, study_id: int, question: str) -> list[Choi
         return [Choice(a, b, bool(labels[question]), str(i), name) for i, a, b, labels, name in session.execute(query)]
 
 
-def over_time(replies: Iterable[RatedReply]) -> dict[str, list[tuple[str, float, int]]]:
-    """By system: (day, SSA of all replies rated up to then, their number). A reply's day is that of its last vote."""
+def over_time(replies: Iterable[RatedReply], *, points: int = 60) -> dict[str, list[tuple[str, float, int]]]:
+    """By system: (moment, SSA of all replies rated up to then, their number). A reply's moment is its last vote's."""
     found: dict[str, list[tuple[str, float, int]]] = {}
     for system, group in _by_system(replies).items():
-        total, count = 0.0, 0
+        series: list[tuple[str, float, int]] = []
+        total = 0.0
         for moment, reply in sorted(_dated(group), key=lambda pair: pair[0]):
-            value = score(reply)
-            if value is None:
-                continue
-            total, count = total + value, count + 1
-            line = (moment.date().isoformat(), total / count, count)
-            series = found.setdefault(system, [])
-            if series and series[-1][0] == line[0]:
-                series[-1] = line
-            else:
-                series.append(line)
+            if (value := score(reply)) is not None:
+                total += value
+                series.append((moment.isoformat(), total / (len(series) + 1), len(series) + 1))
+        step = max(1, len(series) // points)
+        if series:
+            found[system] = [*series[:-1:step], series[-1]]
     return found
 
 

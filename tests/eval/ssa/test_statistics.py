@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -202,6 +204,13 @@ def test_the_smallest_visible_difference_is_the_one_the_planner_plans_for() -> N
     needed = conversations_needed(Assumptions(difference=0.05), 3)
     assert needed is not None
     assert smallest_difference(Assumptions(), needed, 3) == pytest.approx(0.05, abs=1e-3)
+
+
+@pytest.mark.parametrize(("conversations", "raters"), [(30, 1), (100, 5), (700, 5), (5000, 3)])
+def test_every_size_of_study_has_a_smallest_visible_difference(conversations: int, raters: int) -> None:
+    found = smallest_difference(Assumptions(), conversations, raters)
+    assert found is not None
+    assert power(replace(Assumptions(), difference=found), conversations, raters) == pytest.approx(0.8, abs=0.01)
 
 
 def test_the_slip_behind_an_alpha_gives_that_alpha_again() -> None:
