@@ -119,7 +119,11 @@ def _running(command: list[str], port: int, settings: dict[str, str], folder: Pa
         yield url
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:  # still working on requests that nobody waits for
+            process.kill()
+            process.communicate()
 
 
 def _wait(url: str, process: subprocess.Popen[str]) -> None:
