@@ -80,8 +80,9 @@ def correlate(
     out: Out,
     data: Annotated[Path, typer.Option(help="Folder with rated files (FED, GRADE, DSTC9, HuLiC … in JSON Lines)")],
     model: Annotated[str, typer.Option(help="The model whose likelihood is judged; “none”: no likelihood")] = BASE,
-    per_set: Annotated[int, typer.Option(help="Rated items of each data set, chosen by hash; 0: all")] = 300,
-    per_talk: Annotated[int, typer.Option(help="Replies scored of a whole talk")] = 4,
+    per_set: Annotated[int, typer.Option(help="Rated replies of each data set, chosen by hash; 0: all")] = 300,
+    talks_per_set: Annotated[int, typer.Option(help="Rated talks of each data set; 0: all")] = 100,
+    per_talk: Annotated[int, typer.Option(help="Replies scored of a rated talk")] = 2,
     runs: Annotated[
         list[Path] | None, typer.Option(help="Folders of `evaluate run`: perplexity against automatic SSA")
     ] = None,
@@ -95,7 +96,7 @@ def correlate(
 
     console = _console()
     files = rated_files(data)
-    rated = sampled(files, Sample(per_set, per_talk))
+    rated = sampled(files, Sample(per_set, talks_per_set, per_talk))
     judge = None if model == "none" else _loaded(model, threads, console)
     on_done = _bar(console, "rated items", len(rated))
     make_correlation_report(rated, files, judge, out, runs or [], resamples=resamples, seed=seed, on_done=on_done)

@@ -36,10 +36,11 @@ SIGNS = (
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How much is scored: items of each data set (0: all), replies of a whole talk."""
+    """How much is scored: rated replies of each data set, rated talks of each (0: all), replies of a whole talk."""
 
     per_set: int = 300
-    per_talk: int = 4
+    talks_per_set: int = 100
+    per_talk: int = 2
 
 
 def rated_files(folder: Path) -> list[Path]:
@@ -67,7 +68,8 @@ def sampled(files: Iterable[Path], sample: Sample) -> list[Rated]:
         for rated in read_ratings(path):
             by_set.setdefault(rated.dataset, []).append(rated)
         for own in by_set.values():
-            kept += [_shorter(rated, sample.per_talk) for rated in _some(own, sample.per_set)]
+            count = sample.per_set if own[0].level == "reply" else sample.talks_per_set
+            kept += [_shorter(rated, sample.per_talk) for rated in _some(own, count)]
     return kept
 
 

@@ -1,7 +1,7 @@
 """Do the metrics mean anything? Rank and linear correlation of every score with every human label, with intervals.
 
 Spearman, Pearson and Kendall (tau-b) as scipy computes them; intervals by the bootstrap over contexts or talks;
-p-values of Spearman adjusted for all the tests of the table together (Holm 1979).
+p-values of Spearman adjusted for all the tests on main labels together, and for all the others (Holm 1979).
 """
 
 from __future__ import annotations
@@ -50,11 +50,13 @@ def correlations(judged: Sequence[Judged], *, resamples: int = 1000, seed: int =
     """A row for every (data set, label, score) that FEWEST or more items carry, strongest first within a label."""
     rows: list[dict[str, Any]] = []
     for dataset in dict.fromkeys(each.rated.dataset for each in judged):
-        own = [each for each in judged if each.rated.dataset == dataset]
-        for label in dict.fromkeys(name for each in own for name in each.rated.labels):
-            rows += _label_rows(own, dataset, label, resamples, seed)
-    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = p
+        members = [each for each in judged if each.rated.dataset == dataset]
+        for label in dict.fromkeys(name for each in members for name in each.rated.labels):
+            rows += _label_rows(members, dataset, label, resamples, seed)
+    for family in (True, False):
+        own = [row for row in rows if row["main_label"] is family]
+        for row, p in zip(own, holm([row["p"] for row in own]), strict=True):
+            row["p_holm"] = p
     return [{name: _plain(value) for name, value in row.items()} for row in rows]
 
 

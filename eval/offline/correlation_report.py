@@ -106,8 +106,8 @@ def _head(data: Mapping[str, Any]) -> list[Block]:
         Text(
             "Every score of a reply (or its mean over the replies of a talk) against what people said of it. "
             f"Likelihoods by {data['model'] or 'no model'}. Items: {counts}. Intervals: bootstrap over "
-            f"contexts or talks, {data['resamples']} resamples; p of Spearman adjusted by Holm for "
-            f"{len(data['correlations'])} tests."
+            f"contexts or talks, {data['resamples']} resamples; p of Spearman adjusted by Holm "
+            "over all tests on main labels, and over all others."
         )
     ]  # fmt: skip
 

@@ -159,7 +159,7 @@ def test_a_regressor_survives_being_stored() -> None:
 
 def test_scores_are_kept_and_a_stopped_scoring_goes_on(tmp_path: Path) -> None:
     rows = [{**FORMS[2][0], "id": f"g{n}", "response": f"reply {n} here"} for n in range(40)]
-    rated = sampled(rated_files(_folder(tmp_path / "data", rows)), Sample(per_set=0))
+    rated = sampled(rated_files(_folder(tmp_path / "data", rows)), Sample(per_set=0, talks_per_set=0))
     first = judge(rated, None, None, tmp_path / "out")
     lines = (tmp_path / "out" / "scores.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "out" / "scores.jsonl").write_text("".join(lines[:21]) + lines[21][:9])
