@@ -31,7 +31,7 @@ serve: $(VENV)/.extra-serve $(VENV)/.base  ## the HTTP API and a chat page on ht
 console: $(VENV)/.extra-console $(VENV)/.base  ## the rating console on http://127.0.0.1:8501
 	@$(BIN)/chinwag console
 
-bench: $(VENV)/.extra-test $(VENV)/.base  ## decoding speed against other engines, in one run
+bench: $(VENV)/.extra-bench $(VENV)/.base  ## decoding speed against other engines, in one run
 	@$(BIN)/chinwag bench decode
 
 soak: $(VENV)/.extra-test  ## the long storms and faults, apart from the tests
