@@ -117,12 +117,12 @@ class Policy:
 
 def _overall(finding: Finding) -> float:
     """What a finding adds to the overall score. Words that are rude everywhere and harmful only somewhere are left to
-    the learned model, which has them among its features; here they add no more than doubt.
+    the learned model, which has them among its features.
     """
     if finding.category == "unsafe" or not finding.detector.startswith(("lexicon", "linear")):
         return finding.score
     if finding.detector == "lexicon":
-        return finding.score * (0.55 if finding.category in ("offensive", "hate", "sexual") else 1.0)
+        return 0.0 if finding.category in ("offensive", "hate", "sexual") else finding.score
     return 0.0
 
 

@@ -5,7 +5,7 @@ Long texts are judged in overlapping pieces, the worst of which counts, so that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ _EXPLAINED = 0.3
 _CALMED = 0.29
 _SWEARING = frozenset({"offensive", "unsafe"})
 _AT_LARGE = 0.69
+_KOREAN_KINDS = frozenset({"unsafe", "offensive", "hate"})
 
 
 def _read_piece(text: str) -> Read:
@@ -57,6 +58,8 @@ class LinearDetector:
         worst = int(np.argmax([row[0] for row in logits]))
         found = self._findings(np.max(logits, axis=0), reads[worst], passage)
         if passage.by_bot and passage.answers:
+            # The context layer has the text's own score among its inputs; alone that score says less about a reply.
+            found = [replace(f, score=f.score / 2) if f.category == "unsafe" else f for f in found]
             found += self._in_context(passage, reads[worst])
         return found
 
@@ -64,6 +67,8 @@ class LinearDetector:
         layer, lang = self.model.text, passage.language
         chances = layer.probabilities(logits, lang)
         strengths = layer.strengths(chances, lang)
+        if lang == "ko":  # Korean sources label one kind of harm each; the worst of them ranks better than the average
+            chances[0] = max(chances[at] for at, head in enumerate(layer.heads) if head in _KOREAN_KINDS)
         if not passage.by_bot and not passage.addressed:  # swearing at large is softened, not blocked
             strengths = np.where(
                 [head in _SWEARING for head in layer.heads], np.minimum(strengths, _AT_LARGE), strengths
@@ -84,6 +89,7 @@ class LinearDetector:
         layer, lang = self.model.context, passage.language
         chances = layer.probabilities(self.model.context_logits(seen, before), lang)
         strengths = layer.strengths(chances, lang)
+        chances[0] = chances.max()  # "unsafe": a reply is as unsafe as the worst kind of it
         if answers.disagrees(passage.base.text) or (before.at_risk and answers.cares(passage.base.text)):
             # Objecting and caring use the words of what they answer; the learned layer mistakes them for agreement.
             strengths, chances = np.minimum(strengths, _CALMED), chances * _CALMED

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ CONTEXT_HEADS = ("unsafe", "agrees_unsafe", "bad_advice", "ignores_risk", "offen
 ONLY_IN_CONTEXT = frozenset({"agrees_unsafe", "bad_advice", "ignores_risk"})
 ALARM_RATES = {"low": 0.0002, "medium": 0.001, "high": 0.005}
 """The share of ordinary lines that a head may flag at each level."""
-_C = {"text": 4.0, "context": 1.0}
+_C = {"text": 4.0, "context": 4.0}
 
 Floats = NDArray[np.float32]
 
@@ -162,12 +163,18 @@ def _fit_context(
     part = [rows[place] for place in chosen]
     targets = np.array([[known(row, head) for head in CONTEXT_HEADS] for row in part], np.float32)
     weights = _weights(part)
-    fit = np.array([row.split == FIT for row in part])
-    layer = _packed(
-        CONTEXT_HEADS, _fit_heads(matrix, targets, fit, weights, _C["context"], 0), 1 << features.CONTEXT_BITS
-    )
-    spare = np.array([row.split == CALIBRATE for row in part])
-    return _calibrated(layer, part, _all_logits(layer, matrix), targets, spare, weights)
+    # Sources about replies teach this layer; mixing in other talk with a context cost seven points of AUC on them.
+    taught = {row.file for row in part if ONLY_IN_CONTEXT & row.labels.keys()}
+    mine = np.array([row.file in taught for row in part])
+    parts = {split: mine & np.array([row.split == split for row in part]) for split in (FIT, CALIBRATE)}
+    buckets = 1 << features.CONTEXT_BITS
+    layer = _packed(CONTEXT_HEADS, _fit_heads(matrix, targets, parts[FIT], weights, _C["context"], 0), buckets)
+    calm = _ordinary(part) & np.array([row.split == CALIBRATE for row in part])
+    layer = _calibrated(layer, part, _all_logits(layer, matrix), targets, parts[CALIBRATE] | calm, weights)
+    # Calibrated, the layer is fitted once more with the calibration rows: replies in context are scarce.
+    whole = _fit_heads(matrix, targets, parts[FIT] | parts[CALIBRATE], weights, _C["context"], 0)
+    packed = _packed(CONTEXT_HEADS, whole, buckets)
+    return replace(packed, platt=layer.platt, thresholds=layer.thresholds)
 
 
 def _text_logits(layer: Layer, seen: linear_model.Read) -> Floats:
@@ -208,8 +215,8 @@ def _platt(logits: Floats, targets: Floats, weights: Floats) -> tuple[float, flo
 
 
 def _thresholds(calm: Floats) -> list[float]:
-    """Probabilities for levels low, medium and high from those of ordinary lines; never below 0.7, 0.5 and 0.35."""
-    floors = {"low": 0.7, "medium": 0.5, "high": 0.35}
+    """Probabilities for levels low, medium and high from those of ordinary lines; never below 0.75, 0.6 and 0.4."""
+    floors = {"low": 0.75, "medium": 0.6, "high": 0.4}
     if not len(calm):
         return [0.95, 0.85, 0.7]
     found = {level: max(float(np.quantile(calm, 1 - rate)), floors[level]) for level, rate in ALARM_RATES.items()}
