@@ -72,7 +72,7 @@ header[data-testid=stHeader]{display:none}
 .block-container{max-width:52rem;padding-top:1.4rem;padding-bottom:1rem}
 button[kind=primary],button[kind=primaryFormSubmit]{background:#2f5d62!important;border-color:#4a8087!important}
 button[kind=primary] *,button[kind=primaryFormSubmit] *{color:#fff!important;opacity:1!important}
-.cw-scroll{display:flex;flex-direction:column-reverse;max-height:52vh;overflow-y:auto;border-radius:.8rem;
+.cw-scroll{display:flex;flex-direction:column-reverse;max-height:max(12rem,calc(100dvh - 410px));overflow-y:auto;border-radius:.8rem;
  padding:.4rem .6rem;background:color-mix(in srgb,currentColor 4%,transparent)}
 .cw-scroll:focus-visible{outline:3px solid #4a9d8f}
 .cw-talk{list-style:none;margin:0!important;padding:0!important;display:flex;flex-direction:column;gap:.45rem}
@@ -90,7 +90,9 @@ div:has(>.st-key-answers){position:sticky;bottom:0;z-index:5}
 .st-key-answers button p{font-size:1rem}
 @media (max-width:640px){
  .block-container{padding:1rem .7rem}
- .cw-scroll{max-height:44vh}
+ .cw-scroll{max-height:max(9rem,calc(100dvh - 610px))}
+ .st-key-answers button{min-height:2.9rem}
+ .st-key-answers{padding:.2rem 0 .3rem}
  .st-key-answers [data-testid="stHorizontalBlock"]{gap:.4rem}
 }
 </style>
