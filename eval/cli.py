@@ -29,6 +29,14 @@ Threads = Annotated[int | None, typer.Option(help="Processor threads; default: a
 @app.callback()
 def evaluate() -> None:
     """Measure models, decoders and personas; every number with its interval."""
+    import sys
+    from importlib.util import find_spec
+
+    from dialogue.errors import UserError
+
+    missing = [name for name in ("scipy", "sacrebleu", "matplotlib", "sklearn", "zstandard") if find_spec(name) is None]
+    if missing and "--help" not in sys.argv:
+        raise UserError(f"Evaluation needs {', '.join(missing)}: run `pip install 'chinwag[evaluate]'`.")
 
 
 @app.command()
