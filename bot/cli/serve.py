@@ -17,6 +17,10 @@ def serve(
     model: Annotated[str | None, typer.Option(help="Name, checkpoint folder or hub id; see: chinwag models")] = None,
     persona: Annotated[str | None, typer.Option(help="Who the bot is: a card's name or a .toml file")] = None,
     preset: Annotated[str | None, typer.Option(help="How to decode: beam, blenderbot, meena, greedy …")] = None,
+    ray: Annotated[bool, typer.Option("--ray", help="Deploy replicas on Ray Serve")] = False,
+    replicas: Annotated[int, typer.Option(min=1, help="With --ray: replicas at least")] = 2,
+    max_replicas: Annotated[int, typer.Option(min=0, help="With --ray: replicas under load; 0: no more")] = 0,
+    ray_address: Annotated[str | None, typer.Option(help="With --ray: a running cluster to join")] = None,
 ) -> None:
     """Serve the bot over HTTP until Ctrl-C or SIGTERM; what is under way is finished first."""
     import asyncio
@@ -29,6 +33,17 @@ def serve(
     need("fastapi", "uvicorn", "prometheus_client", extra="serve")
     settings = load_settings(host=host, port=port, model=model, persona=persona, preset=preset)
     set_up_logging(settings.log_level)
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    if ray:
+        need("ray", extra="ray")
+        from bot.doors.ray_serve import serve_on_ray
+
+        most = max_replicas or replicas
+        asyncio.run(serve_on_ray(settings, replicas=replicas, most=most, say=say, address=ray_address))
+        return
     from bot.doors.http_api_server import serve as run
 
-    asyncio.run(run(settings, form=form_of(ctx), say=lambda line: typer.echo(line, err=True)))
+    asyncio.run(run(settings, form=form_of(ctx), say=say))
