@@ -22,6 +22,7 @@ _STEP = features.MAX_CHARS * 3 // 4
 _PIECES = 400
 _EXPLAINED = 0.3
 _CALMED = 0.29
+_ALONE, _UNSUPPORTED = 0.85, 0.49
 _SWEARING = frozenset({"offensive", "unsafe"})
 _AT_LARGE = 0.69
 _KOREAN_KINDS = frozenset({"unsafe", "offensive", "hate"})
@@ -67,6 +68,10 @@ class LinearDetector:
         layer, lang = self.model.text, passage.language
         chances = layer.probabilities(logits, lang)
         strengths = layer.strengths(chances, lang)
+        if chances[0] < _ALONE and not seen.rules and strengths[1:-1].max() < _EXPLAINED:
+            strengths[0] = min(
+                strengths[0], _UNSUPPORTED
+            )  # the overall head does not act on a mere suspicion of its own
         if lang == "ko":  # Korean sources label one kind of harm each; the worst of them ranks better than the average
             chances[0] = max(chances[at] for at, head in enumerate(layer.heads) if head in _KOREAN_KINDS)
         if not passage.by_bot and not passage.addressed:  # swearing at large is softened, not blocked

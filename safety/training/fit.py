@@ -174,7 +174,9 @@ def _fit_context(
     # Calibrated, the layer is fitted once more with the calibration rows: replies in context are scarce.
     whole = _fit_heads(matrix, targets, parts[FIT] | parts[CALIBRATE], weights, _C["context"], 0)
     packed = _packed(CONTEXT_HEADS, whole, buckets)
-    return replace(packed, platt=layer.platt, thresholds=layer.thresholds)
+    # The second fit is surer of itself than the one that was calibrated: higher floors for low, medium and high.
+    thresholds = np.maximum(layer.thresholds, np.array([0.92, 0.82, 0.6], np.float32))
+    return replace(packed, platt=layer.platt, thresholds=thresholds)
 
 
 def _text_logits(layer: Layer, seen: linear_model.Read) -> Floats:
