@@ -134,7 +134,7 @@ def test_the_example_environment_names_real_settings() -> None:
         assert name.lower() in settings(), name
 
 
-@pytest.mark.parametrize("page", ["running.md", "discord.md", "api.md"])
+@pytest.mark.parametrize("page", ["running.md", "discord.md", "api.md", "scaling.md"])
 def test_the_pages_name_real_settings_and_commands(page: str) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     for name in re.findall(r"CHINWAG_([A-Z][A-Z_]+)", text):
