@@ -31,7 +31,7 @@ def average_chart(found: Results) -> dict[str, Any]:
         },
     }  # fmt: skip
     return {
-        "data": {"values": rows}, "height": 70 * len(found.systems) + 40, "encoding": places,
+        "data": {"values": rows}, "height": 80 * len(found.systems) + 110, "encoding": places,
         "layer": [
             {
                 "mark": {"type": "rule", "strokeWidth": 3},

@@ -133,6 +133,11 @@ def percent(value: float | None) -> str:
     return "–" if value is None or value != value else f"{100 * value:.1f}"
 
 
+def p_value(p: float) -> str:
+    """Four decimals; never zero."""
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
 def interval(found: Estimate | None) -> str:
     """A rate with its interval, in per cent."""
     return "–" if found is None else f"{percent(found.mean)}  [{percent(found.low)}, {percent(found.high)}]"
@@ -174,7 +179,7 @@ def gap_rows(gaps: Iterable[Gap]) -> list[dict[str, Any]]:
             "pair": f"{gap.first} − {gap.second}",
             "difference": percent(gap.once.difference),
             "95% if looked at once, as planned": f"[{percent(gap.once.low)}, {percent(gap.once.high)}]",
-            "p": f"{gap.once.p:.4f}",
+            "p": p_value(gap.once.p),
             "95% at every look": f"[{percent(gap.look.low)}, {percent(gap.look.high)}]",
             "advice": str(gap.look.advice),
         }
@@ -220,7 +225,7 @@ def duel_rows(duels: Iterable[Duel]) -> list[dict[str, Any]]:
     return [
         {
             "pair": f"{one.first} against {one.second}", "won %": percent(one.rate), "of": one.n,
-            "95%": f"[{percent(one.low)}, {percent(one.high)}]", "p": f"{one.p:.4f}",
+            "95%": f"[{percent(one.low)}, {percent(one.high)}]", "p": p_value(one.p),
         }
         for one in duels
     ]  # fmt: skip

@@ -99,7 +99,7 @@ def test_a_wrong_file_is_told_in_one_sentence(server: ConsoleServer, owner: Page
     with database_at(server.database) as ratings:
         study_with(ratings, [talk(1)], name="any")
     owner.reload()
-    owner.wait_for_selector("text=any")
+    owner.wait_for_selector("text=No label has come in yet")
     go_to(owner, "Import")
     file = tmp_path / "wrong.jsonl"
     file.write_text('{"nothing": 1}\n', encoding="utf-8")
