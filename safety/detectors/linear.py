@@ -22,7 +22,7 @@ _STEP = features.MAX_CHARS * 3 // 4
 _PIECES = 400
 _EXPLAINED = 0.3
 _CALMED = 0.29
-_ALONE, _UNSUPPORTED = 0.85, 0.49
+_ALONE, _SUPPORT, _UNSUPPORTED = 0.85, 0.4, 0.49
 _SWEARING = frozenset({"offensive", "unsafe"})
 _AT_LARGE = 0.69
 _KOREAN_KINDS = frozenset({"unsafe", "offensive", "hate"})
@@ -68,7 +68,7 @@ class LinearDetector:
         layer, lang = self.model.text, passage.language
         chances = layer.probabilities(logits, lang)
         strengths = layer.strengths(chances, lang)
-        if chances[0] < _ALONE and not seen.rules and strengths[1:-1].max() < _EXPLAINED:
+        if chances[0] < _ALONE and not seen.rules and strengths[1:-1].max() < _SUPPORT:
             strengths[0] = min(
                 strengths[0], _UNSUPPORTED
             )  # the overall head does not act on a mere suspicion of its own
