@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 OURS, PLAIN = "chinwag", "plain"
 START_S = 240.0
-TIMEOUT_S = 60.0
+TIMEOUT_S = 90.0
+"""More than a server's own patience with a message, so that its refusal or fallback is seen."""
 
 
 def serve(
@@ -174,8 +175,10 @@ def summary(levels: Sequence[Level]) -> str:
     if not other:
         return text
     theirs = knee(other)
+    if not theirs.answered:
+        return f"{text}\n{PLAIN} answered nothing within {TIMEOUT_S:.0f} s even at its lowest level: no comparison."
     rate = best_within(own, theirs.p95_s)
-    times = rate / theirs.replies_per_s if theirs.replies_per_s else float("nan")
+    times = rate / theirs.replies_per_s
     return (
         f"{text}\nKnee of {PLAIN}: {theirs.replies_per_s:.2f} replies/s at p95 {theirs.p95_s:.2f} s; within that p95 "
         f"{OURS} gives {rate:.2f} replies/s: {times:.1f} times as many."
@@ -184,7 +187,12 @@ def summary(levels: Sequence[Level]) -> str:
 
 def print_json(levels: Sequence[Level]) -> None:
     """One line for programs."""
-    typer.echo(json.dumps({"levels": [asdict(level) for level in levels], "summary": summary(levels)}))
+    typer.echo(json.dumps({"levels": [_plain(level) for level in levels], "summary": summary(levels)}))
+
+
+def _plain(level: Level) -> dict[str, object]:
+    """A level as JSON values; what is not a number is null."""
+    return {name: None if value != value else value for name, value in asdict(level).items()}
 
 
 def draw(levels: Sequence[Level], path: Path) -> None:
@@ -198,7 +206,10 @@ def draw(levels: Sequence[Level], path: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(7, 4.5))
     for name in (OURS, PLAIN):
-        own = [level for level in levels if level.server == name]
+        own = sorted(
+            (level for level in levels if level.server == name and level.answered),
+            key=lambda level: level.offered_per_s,
+        )
         if own:
             rates = [level.offered_per_s for level in own]
             (line,) = axes.plot(rates, [level.p95_s for level in own], marker="o", label=f"{name}, p95")
