@@ -21,7 +21,7 @@ from dialogue.errors import StorageError
 from dialogue.generator import Generator
 from dialogue.models.chat_model import ChatModel
 from dialogue.persona_cards import load_persona
-from dialogue.turns import now
+from dialogue.turns import Conversation, ConversationKey, Persona, Role, Turn, now
 from safety.filter import SafetyFilter, load_filter
 
 log = logging.getLogger("chinwag")
@@ -95,4 +95,12 @@ def open_model(settings: Settings, on_progress: Callable[[str], None] = lambda l
 
 
 async def _filter(settings: Settings) -> SafetyFilter:
-    return await asyncio.to_thread(load_filter, Path(settings.safety_policy) if settings.safety_policy else None)
+    return await asyncio.to_thread(_warm_filter, Path(settings.safety_policy) if settings.safety_policy else None)
+
+
+def _warm_filter(policy: Path | None) -> SafetyFilter:
+    """The filter after its first judgement, which loads tables and would hold up the event loop for a second."""
+    safety = load_filter(policy)
+    nowhere = Conversation(ConversationKey("start", "up"), Persona("nobody"))
+    safety.hear(Turn(Role.USER, "Hello, call me at 555 0100."), nowhere)
+    return safety
