@@ -72,7 +72,8 @@ header[data-testid=stHeader]{display:none}
 .block-container{max-width:52rem;padding-top:1.4rem;padding-bottom:1rem}
 button[kind=primary],button[kind=primaryFormSubmit]{background:#2f5d62!important;border-color:#4a8087!important}
 button[kind=primary] *,button[kind=primaryFormSubmit] *{color:#fff!important;opacity:1!important}
-.cw-scroll{display:flex;flex-direction:column-reverse;max-height:max(12rem,calc(100dvh - 410px));overflow-y:auto;border-radius:.8rem;
+.cw-scroll{display:flex;flex-direction:column-reverse;max-height:max(12rem,calc(100dvh - 410px));
+ overflow-y:auto;border-radius:.8rem;
  padding:.4rem .6rem;background:color-mix(in srgb,currentColor 4%,transparent)}
 .cw-scroll:focus-visible{outline:3px solid #4a9d8f}
 .cw-talk{list-style:none;margin:0!important;padding:0!important;display:flex;flex-direction:column;gap:.45rem}
