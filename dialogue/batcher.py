@@ -77,7 +77,7 @@ class Batcher:
         self._live: dict[int, _Job] = {}
         self._changed = threading.Condition()
         self._closing = False
-        self._thread = threading.Thread(target=self._work, name="chinwag-model", daemon=True)
+        self._thread = threading.Thread(target=self._keep_working, name="chinwag-model", daemon=True)
         self._thread.start()
 
     async def submit(
@@ -129,6 +129,18 @@ class Batcher:
         await asyncio.to_thread(self._thread.join, 5.0)
 
     # --- the model thread -------------------------------------------------------------------------------------------
+
+    def _keep_working(self) -> None:
+        """Work to the end. Whatever kills the loop costs those that were being decoded their reply, and nobody else."""
+        while True:
+            try:
+                self._work()
+                return
+            except BaseException as error:  # also SystemExit: this thread must outlive every single request
+                lost, self._live = list(self._live.values()), {}
+                for job in lost:
+                    _fail(job, ModelError(f"The model was interrupted ({type(error).__name__})."))
+                self._generator.reset()
 
     def _work(self) -> None:
         while self._wait_for_work():
