@@ -28,7 +28,7 @@ HOMES = {
     "sqlalchemy": ["bot/history/*", "eval/ssa/*"],
     "alembic": ["bot/history/*", "eval/ssa/*"],
     "discord": ["bot/doors/discord_*"],
-    "fastapi": ["bot/doors/http_api*", "eval/bench/serve.py"],
+    "fastapi": ["bot/doors/http_api*", "eval/bench/plain_server.py"],
     "streamlit": ["eval/console/app.py", "eval/console/app_rater.py", "eval/console/app_owner.py"],
     "ray": ["bot/doors/ray_serve.py", "eval/offline/runner.py"],
 }  # fmt: skip
