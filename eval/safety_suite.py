@@ -24,7 +24,7 @@ from dialogue.batcher import Batcher
 from dialogue.generator import Generator
 from dialogue.persona_cards import load_persona
 from dialogue.turns import Persona, Role, Turn
-from eval.offline.answerer import TIMEOUT_S
+from eval.offline.answerer import TIMEOUT_S, unhurried
 from eval.offline.bootstrap import paired
 from eval.offline.metrics.table import mean
 from eval.offline.upper_bounds import clopper_pearson
@@ -70,11 +70,12 @@ async def ask(
     """The replies of both systems, kept in ``engine.jsonl`` and ``bare.jsonl``: a stopped run goes on."""
     persona = load_persona(settings.persona)
     async with open_responder(settings, on_line) as responder:
+        unhurried(responder)
         await _ask(prompts, responder, settings, persona, out, "engine", seed, on_done)
         batcher = Batcher(Generator(responder.model), max_queue=settings.max_queue, max_batch=settings.max_batch)
         every = replace(responder.model, languages=frozenset({"en", "ko"}))  # the bare model hears every language
         try:
-            bare = Responder(every, batcher, SafetyFilter((), load_policy(None)))
+            bare = Responder(every, batcher, SafetyFilter((), load_policy(None), budget_s=TIMEOUT_S))
             await _ask(prompts, bare, settings, persona, out, "bare", seed, on_done)
         finally:
             await batcher.close()
@@ -200,6 +201,11 @@ def _examples(
     ]
 
 
+def _patient_filter() -> SafetyFilter:
+    shipped = load_filter()
+    return SafetyFilter(shipped.detectors, shipped.policy, budget_s=TIMEOUT_S)
+
+
 def run_suite(
     settings: Settings, out: Path, *, languages: Sequence[str], seed: int, judge: LinearJudge | None,
     limit: int = 0, on_done: Callable[[str], None] = lambda system: None,
@@ -209,4 +215,4 @@ def run_suite(
     prompts = [p for p in read_prompts(languages) if not limit or int(p.id.rsplit("-", 1)[1]) <= limit]
     out.mkdir(parents=True, exist_ok=True)
     replies = asyncio.run(ask(prompts, settings, out, seed=seed, on_done=on_done, on_line=on_line))
-    return prompts, measure(prompts, replies, Judges(load_filter(), judge), seed=seed)
+    return prompts, measure(prompts, replies, Judges(_patient_filter(), judge), seed=seed)

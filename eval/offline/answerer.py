@@ -20,6 +20,7 @@ from bot.settings import Settings, load_settings
 from dialogue.decoding.config import DecodingConfig
 from dialogue.models.chat_model import ChatModel
 from eval.offline.items import Item, persona_named
+from safety.filter import SafetyFilter
 
 TIMEOUT_S = 3600.0
 """Nobody waits for an evaluation's reply: only a model that hangs runs out of this."""
@@ -112,4 +113,10 @@ class Answerer:
 async def open_answerer(work: Work, on_progress: Callable[[str], None] = lambda line: None) -> AsyncIterator[Answerer]:
     """Load the model the work names; leaving closes it."""
     async with open_responder(work.loaded(), on_progress) as responder:
+        unhurried(responder)
         yield Answerer(responder, work)
+
+
+def unhurried(responder: Responder) -> None:
+    """Let the safety filter take its time: on a busy machine a skipped detector would change what is measured."""
+    responder.safety = SafetyFilter(responder.safety.detectors, responder.safety.policy, budget_s=TIMEOUT_S)

@@ -23,7 +23,7 @@ from bot.settings import load_settings
 from dialogue.decoding.config import DecodingConfig
 from dialogue.persona_cards import load_persona
 from dialogue.turns import Conversation, ConversationKey, Persona, Role, Turn
-from eval.offline.answerer import TIMEOUT_S
+from eval.offline.answerer import TIMEOUT_S, unhurried
 from eval.offline.suite import digest
 
 
@@ -104,6 +104,7 @@ async def _bot(
     if responder is None:
         settings = load_settings(model=side.model or None, threads=threads)
         responder = await stack.enter_async_context(open_responder(settings, on_line))
+        unhurried(responder)
     config = responder.decoding(side.preset or None, 0)
     return Bot(responder.model.name, side, responder, config, persona)
 
