@@ -6,17 +6,22 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from dialogue.errors import UserError
 from safety.findings import Detector
 from safety.policy import Policy
 
 
 def discover(*, policy: Policy, encoder: bool = False) -> list[Detector]:
-    """One detector per module of this package, by name; modules with ``OPTIONAL = True`` only when asked for.
+    """One detector per module of this package, by name; the pair encoder only when asked for.
 
-    Raises TypeError when a module of this package has no ``make``: a broken detector must not go unnoticed.
+    Raises TypeError when a module of this package has no ``make``: a broken detector must not go unnoticed. Raises
+    UserError when the pair encoder is asked for and this version has none.
     """
     found: list[Detector] = []
-    for info in sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name):
+    modules = sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name)
+    if encoder and "pair_encoder" not in [info.name for info in modules]:
+        raise UserError("This version has no pair encoder; leave --encoder out.")
+    for info in modules:
         if info.name == "pair_encoder" and not encoder:
             continue
         module = importlib.import_module(f"{__name__}.{info.name}")

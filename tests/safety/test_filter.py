@@ -180,3 +180,8 @@ def test_the_filter_loads_without_torch_or_a_model_library() -> None:
     code = f"import sys; from safety.filter import load_filter; load_filter(); print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_asking_for_a_pair_encoder_that_is_not_there_is_told() -> None:
+    with pytest.raises(UserError, match="no pair encoder"):
+        load_filter(encoder=True)
