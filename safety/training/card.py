@@ -29,7 +29,8 @@ file was held out by a hash of its talk, template or text, another tenth calibra
   decisions about people. It sees surface forms only, has the biases of its sources (tweets chosen by slur words, one
   white-supremacist forum, Korean news comments) and knows little about 2020s slang.
 * Languages: English and Korean; others get the English calibration and are hardly covered.
-* Some sources are licensed CC BY-SA or CC BY; they are credited in docs/safety.md. None of their rows is part of the model file.
+* Some sources are licensed CC BY-SA or CC BY; they are credited in docs/safety.md. None of their rows is part of the
+  model file.
 
 | file | rows | held out | AUC | calibration error |
 | --- | --- | --- | --- | --- |
