@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+import chinwag
+
 ROOT = Path(__file__).resolve().parent.parent
 CHINWAG = [sys.executable, str(ROOT / "chinwag.py")]
 
@@ -214,3 +216,9 @@ def test_every_reply_that_was_shown_survives_a_hundred_kills(tiny_checkpoint: Pa
     with sqlite3.connect(tmp_path / "data" / "chinwag.sqlite3") as database:
         assert database.execute("pragma integrity_check").fetchone() == ("ok",)
         assert database.execute("select count(*) % 2 from turns").fetchone() == (0,)
+
+
+def test_training_filters_its_lines_with_the_safety_layer() -> None:
+    drop = chinwag._text_filter()
+    assert drop("My mail is ana@example.org") is not None
+    assert drop("I had soup for lunch.") is None

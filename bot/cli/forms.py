@@ -1,6 +1,8 @@
-"""The rating form a door asks with: handed in by the program as ``ctx.obj``, or the bot's own."""
+"""The rating form a door asks with: handed in by the program as ``ctx.obj["rating_form"]``, or the bot's own."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import typer
 
@@ -9,5 +11,6 @@ from bot.rating_form import DEFAULT_FORM, RatingForm
 
 def form_of(ctx: typer.Context) -> RatingForm:
     """The form that chinwag.py handed in; see bot/rating_form.py."""
-    handed = ctx.obj() if callable(ctx.obj) else ctx.obj
+    make = ctx.obj.get("rating_form") if isinstance(ctx.obj, Mapping) else None
+    handed = make() if make else None
     return handed if isinstance(handed, RatingForm) else DEFAULT_FORM
