@@ -91,7 +91,7 @@ div:has(>.st-key-answers){position:sticky;bottom:0;z-index:5}
 .st-key-answers button p{font-size:1rem}
 @media (max-width:640px){
  .block-container{padding:1rem .7rem}
- .cw-scroll{max-height:max(9rem,calc(100dvh - 610px))}
+ .cw-scroll{max-height:max(9rem,calc(100dvh - 660px))}
  .st-key-answers button{min-height:2.9rem}
  .st-key-answers{padding:.2rem 0 .3rem}
  .st-key-answers [data-testid="stHorizontalBlock"]{gap:.4rem}

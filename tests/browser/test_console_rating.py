@@ -131,8 +131,10 @@ def test_a_phone_in_the_dark_shows_everything_without_scrolling_sideways(
     box = page.get_by_role("button", name="Sensible and specific").bounding_box()
     assert box and box["y"] + box["height"] <= 844
     assert box["height"] >= 44, "large enough for a thumb"
-    reply, bar = page.locator(".cw-rated p").bounding_box(), page.locator(".st-key-answers").bounding_box()
-    assert reply and bar and reply["y"] >= 0 and reply["y"] + reply["height"] <= bar["y"], "seen without scrolling"
+    page.wait_for_function(  # what is rated is seen without scrolling, above the answers
+        "() => { const of = (s) => document.querySelector(s).getBoundingClientRect(); const reply = of('.cw-rated p');"
+        " return reply.top >= 0 && reply.bottom <= of('.st-key-answers').top }"
+    )
     assert len(votes(ratings, "phone")) == 1
 
 
