@@ -17,7 +17,7 @@ from dialogue.decoding.config import DecodingConfig
 from dialogue.decoding.search import Decoder, DecodingRequest, mean_log_prob
 from dialogue.models.chat_model import ChatModel
 from dialogue.rerank import rerank
-from dialogue.turns import Conversation, Persona
+from dialogue.turns import Conversation
 
 _WHOLE_SENTENCES = re.compile(r".+[.!?…。？！]+[\"'”’)]*(?=\s|$)", re.DOTALL)
 
@@ -105,7 +105,6 @@ class Generator:
         return DecodingRequest(
             id=ticket,
             input_ids=self._context(request.conversation),
-            context_ids=self._said(request.conversation),
             config=replace(config, max_length=min(config.max_length, self.model.max_reply)),
             banned=tuple(sorted(tuple(vocabulary.encode(form)) for form in forms)),
         )
@@ -113,11 +112,6 @@ class Generator:
     def _context(self, conversation: Conversation) -> list[int]:
         """The ids of a conversation; a model that is told nothing at all reads one end-of-text."""
         return self.model.context_format.encode(conversation, self.model.max_context) or [self.model.eos_id]
-
-    def _said(self, conversation: Conversation) -> list[int]:
-        """The ids of the turns alone, for the rules against echoes: a bot may well state its persona's facts."""
-        bare = replace(conversation, persona=Persona(conversation.persona.name))
-        return self.model.context_format.encode(bare, self.model.max_context)
 
     def _candidates(self, request: GenerationRequest, hypotheses: Sequence[Hypothesis]) -> list[Candidate]:
         """Hypotheses as texts, in the order of the re-ranker."""

@@ -96,12 +96,3 @@ def test_persona_and_facts_reach_the_model_after_two_hundred_turns(model: ChatMo
     text = model.vocabulary.decode(ids)
     assert len(ids) <= model.max_context
     assert all(fact.replace("'", "") in text.replace("'", "") for fact in persona.facts)
-
-
-def test_a_bot_may_say_its_own_facts_but_not_echo_the_conversation(model: ChatModel) -> None:
-    """Blocking the persona's n-grams made the bot say "It's Robin, my name." for "My name is Robin."."""
-    asked = Generator(model)._for_decoder(0, request("I like my red car", QUICK, persona="robin"))
-    blocked = model.vocabulary.decode(asked.blocked_context)
-    assert "red car" in blocked
-    assert "My name is" not in blocked
-    assert "My name is" in model.vocabulary.decode(asked.input_ids)
