@@ -189,6 +189,7 @@ def test_ctrl_c_ends_a_pipe_with_a_word(tiny_checkpoint: Path) -> None:
     process = subprocess.Popen(
         [*CHINWAG, "chat", "--model", str(tiny_checkpoint)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a run in the background ignores Ctrl-C
     )  # fmt: skip
     assert process.stdin and process.stdout and process.stderr
     process.stdin.write("Hi!\n")
