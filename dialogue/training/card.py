@@ -15,6 +15,7 @@ LICENCES = {
     ),
     "chatterbot": ("BSD", "chatterbot-corpus, pypi.org/project/chatterbot-corpus"),
     "identity": ("Apache-2.0", "our own sentences about who the bot is, dialogue/training/identity.toml"),
+    "own_talks": ("Apache-2.0", "talks that a language model wrote for this project, dialogue/training/talks"),
     "changelog": ("CC BY-SA 4.0", "Changelog podcast transcripts, github.com/thechangelog/transcripts"),
     "crd3": ("CC BY-SA 4.0", "Critical Role D&D Dataset, github.com/RevanthRameshkumar/CRD3"),
     "novels": ("public domain texts", "ELTeC-eng, ELTeC-eng-ext and 100 English Novels"),

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from dialogue.training import identity
 from dialogue.training.corpus import (
     Cleaner,
     Counts,
+    Talk,
     TextFilter,
     load_mix,
     refuse_unshippable,
     source_records,
     test_fingerprints,
 )
+from dialogue.training.identity import SOURCE as IDENTITY
+from dialogue.training.identity import TALKS, identity_talks
+from dialogue.training.own_talks import SOURCE as OWN_TALKS
+from dialogue.training.own_talks import own_talks
 from dialogue.training.recipes import Recipe
 from dialogue.training.tokens import Loaded, TokenTalks, cached, tokenise, tokenizer_sha256
+
+OWN: dict[str, Callable[[], Iterator[Talk]]] = {IDENTITY: lambda: identity_talks(TALKS), OWN_TALKS: own_talks}
+"""The sources that come with the program; in them the second speaker is the bot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +68,8 @@ def prepare(
     Raises UserError when a source is missing, or when its licence forbids a shipped model and ``research`` is not set.
     """
     weights, records = mix_of(recipe, folder), source_records(folder)
-    if recipe.identity:
-        weights[identity.SOURCE] = recipe.identity
-        records = records | {identity.SOURCE: {"licence_class": "permissive"}}
+    weights |= recipe.own
+    records = records | {source: {"licence_class": "permissive"} for source in recipe.own}
     if not research:
         refuse_unshippable(records, weights)
     load = _Loader(folder, tokenizer, filtering, cache, on_progress)
@@ -87,8 +93,8 @@ class _Loader:
         self._filter: TextFilter | None = None
 
     def __call__(self, source: str, split: str) -> Loaded:
-        if source == identity.SOURCE:
-            return self._identity()
+        if source in OWN:
+            return self._own(source)
         return cached(
             self.folder,
             source,
@@ -100,9 +106,10 @@ class _Loader:
             self.filtering.name,
         )
 
-    def _identity(self) -> Loaded:
+    def _own(self, source: str) -> Loaded:
         counts = Counts()
-        talks = Cleaner().clean(identity.identity_talks(identity.TALKS), counts, again=True)
+        cleaner = Cleaner(forbidden=test_fingerprints(self.folder))
+        talks = cleaner.clean(OWN[source](), counts, again=source == IDENTITY)
         return Loaded(tokenise(talks, self.tokenizer), asdict(counts))
 
     def _cleaner(self) -> Cleaner:

@@ -37,7 +37,7 @@ class Shape:
 class Recipe:
     """What is learnt from (``mix`` by name, or ``weights`` by source), by which network, and how.
 
-    ``identity`` is the weight of our own talks about who the bot is (identity.py; 0: none). ``batch_tokens`` counts
+    ``own`` are the weights of the sources that come with the program (data.py, OWN). ``batch_tokens`` counts
     padded tokens of one batch; ``tied`` makes encoder and decoder one stack, which with a causal encoder is a
     decoder-only model.
     """
@@ -47,7 +47,7 @@ class Recipe:
     train: TrainSettings
     mix: str | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
-    identity: float = 0.0
+    own: Mapping[str, float] = field(default_factory=dict)
     measured: tuple[str, ...] = MEASURED
     method: Method = "adapters"
     encoder: EncoderKind = "bidirectional"
@@ -82,14 +82,14 @@ _RECIPES = (
         note="the shipped model on two cores: adapters of rank 32, talkative two-person sources, 90 minutes",
         train=TrainSettings(minutes=90, learning_rate=1.2e-3, validate_s=600),
         weights=CHAT,
-        identity=1.6,
+        own={"identity": 1.6, "own_talks": 10.0},
     ),
     Recipe(
         name="h100",
         note="one H100-class GPU: the open mix, adapters of rank 64, about twenty minutes",
         train=TrainSettings(minutes=20, learning_rate=8e-4, checkpoint_s=90, validate_s=300),
         mix="open",
-        identity=8.0,
+        own={"identity": 8.0, "own_talks": 30.0},
         adapters=AdapterConfig(rank=64, alpha=64.0),
         windows=Windows(context=(96, 128, 192, 256), reply=96),
         batch_tokens=49_152,

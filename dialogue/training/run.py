@@ -14,10 +14,10 @@ from tokenizers import Tokenizer
 
 from dialogue.models.aligned import AlignedModel, aligned_from_llama
 from dialogue.models.base import base_checkpoint
-from dialogue.training import identity, parallel
+from dialogue.training import parallel
 from dialogue.training.card import model_card
 from dialogue.training.corpus import split_talks
-from dialogue.training.data import Data, Filtering, mix_of, prepare
+from dialogue.training.data import OWN, Data, Filtering, mix_of, prepare
 from dialogue.training.evaluate import Score, in_chat_template, scores, validation
 from dialogue.training.examples import Batch, Sampler, ahead, batches
 from dialogue.training.export import export
@@ -122,7 +122,7 @@ def make_trainer(
     recipe: Recipe, model: AlignedModel, data: Data, folder: Path, options: Options, observe: Observer | None
 ) -> Trainer:
     """The trainer of a network on prepared data, with quick validation on the way."""
-    sampler = Sampler(data.train, data.weights, recipe.windows, recipe.seed, bot_only=(identity.SOURCE,))
+    sampler = Sampler(data.train, data.weights, recipe.windows, recipe.seed, bot_only=OWN)
     share = (parallel.rank(), parallel.world_size())
 
     def batches_from(number: int) -> Iterator[Batch]:
