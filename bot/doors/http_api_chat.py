@@ -120,8 +120,8 @@ async def chat_completions(
     preset = service.preset_of(body.model)
     envelope = _envelope(service, CHAT, body, body.conversation)
     last = next((message.text for message in reversed(body.messages) if message.role == "user"), "")
-    if job := job_of(last):
-        return await _deliver(request, envelope, body, _job_done(service, job, last))
+    if job := job_of(last, body.told):
+        return await _deliver(request, envelope, body, _job_done(service, job, last, body.schema_fields))
     if body.conversation is None:
         conversation = await asyncio.to_thread(answers.conversation_of, service, body.messages, body.persona)
         config = answers.decoding(service, body, preset, body.reply_tokens)
@@ -205,11 +205,11 @@ async def _kept(service: Service, message: IncomingMessage, body: ChatRequest, i
     return outcome
 
 
-def _job_done(service: Service, job: str, text: str) -> Job[Outcome]:
+def _job_done(service: Service, job: str, text: str, fields: frozenset[str]) -> Job[Outcome]:
     service.metrics.events.labels(f"job_{job}").inc()
 
     async def answer(tell: Any) -> Outcome:
-        said = await asyncio.to_thread(job_answer, job, text[:20_000])
+        said = await asyncio.to_thread(job_answer, job, text[:20_000], fields)
         tokens = len(service.engine.responder.model.vocabulary.encode(said))
         return Outcome((Choice(said, "stop", tokens),), 0, Source.FALLBACK)
 

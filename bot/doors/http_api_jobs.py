@@ -17,10 +17,15 @@ _JOBS: tuple[tuple[str, str], ...] = (
     ("text", r"autocomplet|complet(?:e|ion)"),
     ("prompt", r"image"),
 )
+_TOOLS = re.compile(r"\AAvailable Tools:", re.IGNORECASE)
+_EMOJI = re.compile(r"\A.{0,80}\bfacial expression\b.{0,40}\bemoji\b", re.IGNORECASE | re.DOTALL)
 _MARK = re.compile(r"\A\s*###\s*Task:?", re.IGNORECASE)
 _ASK_TITLE = re.compile(
     r"\A.{0,80}\b(?:generate|write|create|provide|give)\b[^\n]{0,60}\btitle\b[^\n]{0,80}\b(?:conversation|chat)\b",
     re.IGNORECASE | re.DOTALL,
+)
+_ASK_TITLE_AND_LANGUAGE = re.compile(
+    r"\AAnalyze this conversation and provide:.{0,120}\blanguage\b.{0,80}\btitle\b", re.IGNORECASE | re.DOTALL
 )
 _SAID = re.compile(r"(?:^|\n)\s*(?:USER|User|Human)\s*:\s*(.+)")
 _TALK = re.compile(r"<chat_history>(.*?)</chat_history>", re.DOTALL)
@@ -33,16 +38,20 @@ would you your
 _SMALL = frozenset(_SMALL_WORDS.split())
 
 
-def job_of(text: str) -> str | None:
-    """The kind of housekeeping a message asks for; None for something a person said."""
+def job_of(text: str, told: str = "") -> str | None:
+    """The kind of housekeeping a message asks for; None for something a person said. ``told`` is the system message."""
+    if _TOOLS.match(told):
+        return "tool_calls"
     if _MARK.match(text):
         head = text[:400]
         return next((name for name, pattern in _JOBS if re.search(pattern, head, re.IGNORECASE)), "title")
-    return "title" if _ASK_TITLE.match(text[:300]) else None
+    if _EMOJI.match(text[:300]):
+        return "emoji"
+    return "title" if _ASK_TITLE.match(text[:300]) or _ASK_TITLE_AND_LANGUAGE.match(text[:300]) else None
 
 
-def job_answer(job: str, text: str) -> str:
-    """The answer, as JSON where JSON is asked for, else as plain text."""
+def job_answer(job: str, text: str, fields: frozenset[str] = frozenset()) -> str:
+    """The answer, as JSON where JSON is asked for, else as plain text. ``fields`` are those of the schema sent."""
     said = _what_was_said(text)
     values: dict[str, object] = {
         "title": title_of(said),
@@ -51,9 +60,15 @@ def job_answer(job: str, text: str) -> str:
         "queries": [],
         "text": "",
         "prompt": title_of(said),
+        "tool_calls": [],
+        "emoji": "🙂",
     }
     value = values[job]
-    if re.search(r"json", text, re.IGNORECASE):
+    if job == "emoji":
+        return str(value)
+    if fields:
+        return json.dumps({"language": "en", job: value} if "language" in fields else {job: value}, ensure_ascii=False)
+    if job == "tool_calls" or re.search(r"json", text, re.IGNORECASE):
         return json.dumps({job: value}, ensure_ascii=False)
     return ", ".join(value) if isinstance(value, list) else str(value)
 

@@ -81,6 +81,20 @@ class ChatRequest(Sampling):
     conversation: Place | None = None
     persona: str | None = Field(default=None, max_length=80, pattern=r"^[\w-]+$")
     message_id: str | None = Field(default=None, min_length=1, max_length=120)
+    response_format: Any = Field(default=None, description="Read for front ends' title and tag jobs only")
+
+    @property
+    def schema_fields(self) -> frozenset[str]:
+        """The names in the JSON schema of ``response_format``; none where there is no such schema."""
+        schema = self.response_format
+        for name in ("json_schema", "schema", "properties"):
+            schema = schema.get(name) if isinstance(schema, dict) else None
+        return frozenset(map(str, schema)) if isinstance(schema, dict) else frozenset()
+
+    @property
+    def told(self) -> str:
+        """The first system message."""
+        return next((message.text for message in self.messages if message.role in ("system", "developer")), "")
 
     @property
     def reply_tokens(self) -> int | None:

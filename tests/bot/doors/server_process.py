@@ -1,4 +1,4 @@
-"""``chinwag serve`` as a person runs it: a process of its own around a small real model, to be called, hurt and killed."""
+"""``chinwag serve`` as a person runs it, a process around a small real model: to be called, hurt and killed."""
 
 from __future__ import annotations
 
