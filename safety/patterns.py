@@ -8,6 +8,7 @@ One pattern a line, matched on normalised lower-case text:
 ``sex ... child``      up to four words between
 ``^`` and ``$``        no Hangul syllable before, or after (English rules always match whole words)
 ``[0-9]`` ``\d{1,4}``  character classes and bounded counts, as in :mod:`re`
+``<groups>``           what a line ``<groups> = a|b|c`` above gave, in brackets
 
 Every repetition has an upper bound, so one attempt costs bounded time; attempts start only where the text shows
 the first letters of a pattern, so the whole scan is linear. Patterns are compiled when first needed.
@@ -26,6 +27,7 @@ _TOKEN = re.compile(
     r"(?P<cls>\[[^\]]{1,60}\]|\\.)|(?P<count>\{\d{1,2}(?:,\d{1,2})?\}|\?)|(?P<gap> \.\.\. )|(?P<sign>[ |()*$])"
     r"|(?P<chr>.)"
 )
+_NAMED = re.compile(r"<([a-z]+)>")
 _KEY = 4
 
 
@@ -218,7 +220,7 @@ class RuleSet:
 def read_rules(text: str, source_name: str = "", *, korean: bool) -> list[Rule]:
     """The rules of a file: ``[label]`` opens a section, ``#`` a comment. Raises ValueError with the line at fault."""
     rules: list[Rule] = []
-    label = ""
+    label, names = "", dict[str, str]()
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if not line or line.startswith("# "):
@@ -226,8 +228,11 @@ def read_rules(text: str, source_name: str = "", *, korean: bool) -> list[Rule]:
         if re.fullmatch(r"\[[a-z_]+(?: \d)?\]", line):
             label = line[1:-1]
             continue
+        if named := re.fullmatch(r"<([a-z]+)> = (.+)", line):
+            names[named[1]] = f"({named[2]})"
+            continue
         try:
-            rules.append(Rule(line, label, source_name, korean=korean))
-        except (ValueError, IndexError) as error:
+            rules.append(Rule(_NAMED.sub(lambda m: names[m[1]], line), label, source_name, korean=korean))
+        except (ValueError, IndexError, KeyError) as error:
             raise ValueError(f"line {number}: {error}") from error
     return rules
