@@ -95,6 +95,7 @@ class ChatEngine:
             deadline=message.deadline,
             watch=watch,
             levels=message.options.get("safety"),
+            refuse_late=True,
             on_step=lambda tokens: on_event(EngineEvent("decoding", tokens)),
         )
         # 10  store the whole exchange; only then is it sent

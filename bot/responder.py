@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from bot.admission import Admission, Neighbours
 from bot.exchange import Source
 from bot.language import SORRY, detect_language
 from dialogue.batcher import Batcher
@@ -63,6 +64,7 @@ class Responder:
         self.model = model
         self.safety = safety
         self._batcher = batcher
+        self.admission = Admission()
 
     @property
     def batcher(self) -> Batcher:
@@ -82,13 +84,15 @@ class Responder:
         deadline: float,
         watch: Stopwatch,
         levels: Mapping[str, str] | None = None,
+        refuse_late: bool = False,
         on_step: Callable[[int], None] = lambda tokens: None,
     ) -> Answer:
         """The answer; a model that fails or runs out of time is answered for by a fallback line.
 
         ``levels`` are safety levels by category that hold in this place instead of the policy's.
 
-        Raises Overloaded when the queue is full: then nothing was said, and nothing is to be stored.
+        Raises Overloaded when the queue is full and, with ``refuse_late``, WaitTooLong when the answer would come after
+        the deadline: then nothing was said, and nothing is to be stored.
         """
         heard, so_far = conversation.turns[-1], replace(conversation, turns=conversation.turns[:-1])
         with watch.stage("hear"):
@@ -97,11 +101,15 @@ class Responder:
             settled = self._without_model(verdict_in, conversation)
         if settled is not None:
             return settled
+        if refuse_late:
+            self.admission.check(self._batcher.waiting, deadline)
+        neighbours = Neighbours(lambda: self._batcher.live, on_step)
         try:
             request = GenerationRequest(conversation, config)
-            generated = await self._batcher.submit(request, deadline=deadline, on_step=on_step)
+            generated = await self._batcher.submit(request, deadline=deadline, on_step=neighbours.step)
         except (ModelError, DeadlineExceeded):
             return Answer(fallback(conversation), Source.FALLBACK, verdict_in=verdict_in)
+        self.admission.learn(generated.decode_s, neighbours.mean)
         watch.add("queue", generated.queue_s)
         watch.add("decode", generated.decode_s)
         with watch.stage("choose"):

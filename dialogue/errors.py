@@ -8,6 +8,7 @@
     ├── StorageError                the history cannot be read or written (locked, corrupt, disk full, server gone)
     └── DialogueError               no reply could be made this time; the engine answers with a fallback
         ├── Overloaded              the queue is full; try again in ``retry_after_s``
+        │   └── WaitTooLong         there is room in the queue, but the answer would come after the deadline
         ├── DeadlineExceeded        ``stage`` names the stage that ran out of time
         ├── Cancelled               nobody waits for the answer any more
         └── ModelError              the model itself failed on this batch
@@ -52,6 +53,17 @@ class Overloaded(DialogueError):
     def __init__(self, sentence: str, retry_after_s: float = 1.0) -> None:
         super().__init__(sentence)
         self.retry_after_s = retry_after_s
+
+
+class WaitTooLong(Overloaded):
+    """The queue has room, but what is before this message would take longer than its deadline allows."""
+
+    def __init__(self, expected_s: float, retry_after_s: float) -> None:
+        super().__init__(
+            f"So many people talk to the bot that an answer would take {expected_s:.0f} seconds; try again later.",
+            retry_after_s,
+        )
+        self.expected_s = expected_s
 
 
 class DeadlineExceeded(DialogueError):

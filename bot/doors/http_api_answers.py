@@ -99,7 +99,7 @@ async def answer_once(
     """Answer a conversation that nobody keeps."""
     watch = Stopwatch()
     answer = await service.engine.responder.respond(
-        conversation, config, deadline=service.deadline(), watch=watch, on_step=on_tokens
+        conversation, config, deadline=service.deadline(), watch=watch, refuse_late=True, on_step=on_tokens
     )
     service.metrics.observe(DOOR, answer, watch.seconds)
     texts = _texts(service, answer, conversation, request.n or 1)

@@ -19,6 +19,7 @@ from dialogue.errors import (
     Overloaded,
     StorageError,
     UserError,
+    WaitTooLong,
 )
 
 log = logging.getLogger("chinwag.http")
@@ -62,6 +63,10 @@ def as_api_error(error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
+        case WaitTooLong():  # OpenAI's clients and front ends wait and ask again on 429
+            return ApiError(
+                429, str(error), kind="overloaded_error", code="overloaded", retry_after_s=error.retry_after_s
+            )
         case Overloaded():
             return ApiError(
                 503, str(error), kind="overloaded_error", code="overloaded", retry_after_s=error.retry_after_s

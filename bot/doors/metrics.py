@@ -70,6 +70,10 @@ class _Gauges(Collector):
         batcher = self._responder.batcher
         yield GaugeMetricFamily("chinwag_queue_waiting", "Requests waiting for the model", value=batcher.waiting)
         yield GaugeMetricFamily("chinwag_batch_live", "Conversations being decoded now", value=batcher.live)
+        expected = self._responder.admission.expected_s(batcher.waiting)
+        yield GaugeMetricFamily(
+            "chinwag_expected_seconds", "Until a message that comes now is answered", value=expected
+        )
         yield GaugeMetricFamily("chinwag_model_alive", "1 while the model thread runs", value=float(batcher.alive))
         failures = GaugeMetricFamily("chinwag_detector_failures", "Failures of safety detectors", labels=["detector"])
         for name, count in self._responder.safety.failures.items():

@@ -33,6 +33,19 @@ async def test_a_killed_model_thread_costs_one_reply_and_no_more(tmp_path: Path)
         assert (await client.get("/health/ready")).status_code == 200
 
 
+async def test_a_message_that_could_not_be_answered_in_time_gets_429_and_when_to_come_back(tmp_path: Path) -> None:
+    generator = FakeGenerator(steps=20, step_s=0.01, room=1)
+    async with running_api(tmp_path, generator, max_batch=1, reply_timeout_s=1.0) as api, api.http() as client:
+        assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 200
+        answers = await asyncio.gather(*(client.post("/v1/chat/completions", json=CHAT) for _ in range(30)))
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert len(refused) >= 15 and {answer.status_code for answer in answers} == {200, 429}
+        for answer in refused:
+            assert answer.json()["error"]["code"] == "overloaded" and int(answer.headers["Retry-After"]) >= 1
+        metrics = (await client.get("/metrics")).text
+        assert "chinwag_expected_seconds" in metrics and 'chinwag_refusals_total{reason="429"}' in metrics
+
+
 async def test_a_model_that_fails_on_one_message_answers_the_others(tmp_path: Path) -> None:
     generator = FakeGenerator()
     generator.fail = lambda request: "poison" in request.conversation.turns[-1].text
