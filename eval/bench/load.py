@@ -28,7 +28,11 @@ TEXTS = (
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What one server did at one offered rate; times in seconds. ``refused`` are answers of 429 or 503."""
+    """What one server did at one offered rate; times in seconds, from the moment a message was due.
+
+    ``offered_per_s`` is what was really sent, ``replies_per_s`` the rate between the first reply and the last.
+    ``refused`` are answers of 429 or 503; ``failed`` are other errors and messages whose sender gave up waiting.
+    """
 
     server: str
     conversations: int
@@ -50,26 +54,32 @@ class Level:
 @dataclass(slots=True)
 class _Tally:
     seconds: list[float]
+    answered_at: list[float]
     refused: int = 0
     failed: int = 0
-    last: float = 0.0
+
+    def replies_per_s(self, seconds: float) -> float:
+        """Replies a second between the first and the last; over the whole time where there are fewer than three."""
+        if len(self.answered_at) < 3:
+            return len(self.answered_at) / seconds
+        return (len(self.answered_at) - 1) / max(1e-9, max(self.answered_at) - min(self.answered_at))
 
 
 async def offer(
     server: str, url: str, *, conversations: int, pause_s: float, seconds: float, timeout_s: float, seed: int
 ) -> Level:
     """Offer this load for ``seconds``, wait for the last answers, and say what came of it."""
-    tally = _Tally([])
+    tally = _Tally([], [])
     start = time.perf_counter()
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout_s)) as session:
         people = [_person(session, url, start, pause_s, seconds, seed * 1000 + n, tally) for n in range(conversations)]
         await asyncio.gather(*people)
-    took = max(seconds, tally.last - start)
     p50, p95, p99 = percentiles(tally.seconds)
+    answered, sent = len(tally.seconds), len(tally.seconds) + tally.refused + tally.failed
     return Level(
-        server, conversations, conversations / pause_s, len(tally.seconds) / took, p50, p95, p99,
-        len(tally.seconds), tally.refused, tally.failed,
+        server, conversations, sent / seconds, tally.replies_per_s(seconds), p50, p95, p99,
+        answered, tally.refused, tally.failed,
     )  # fmt: skip
 
 
@@ -94,10 +104,9 @@ async def _ask(session: aiohttp.ClientSession, url: str, text: str, due: float, 
     except (aiohttp.ClientError, TimeoutError):
         tally.failed += 1
         return
-    finally:
-        tally.last = max(tally.last, time.perf_counter())
     if status == 200:
-        tally.seconds.append(time.perf_counter() - due)
+        tally.answered_at.append(time.perf_counter())
+        tally.seconds.append(tally.answered_at[-1] - due)
     elif status in (429, 503):
         tally.refused += 1
     else:
@@ -114,17 +123,17 @@ def percentiles(seconds: Sequence[float]) -> tuple[float, float, float]:
     return cuts[49], cuts[94], cuts[98]
 
 
+def keeps_up(level: Level) -> bool:
+    """No more than one message in twenty is refused or fails, and replies come at 85% or more of the offered rate."""
+    return level.answered >= 0.95 * level.sent and level.replies_per_s >= 0.85 * level.offered_per_s
+
+
 def knee(levels: Sequence[Level]) -> Level:
-    """The level of the highest rate that the server keeps up with: no more than one message in twenty is refused or
-    fails, and replies come at no less than 85% of the rate that was offered."""
-    kept_up = [
-        level
-        for level in levels
-        if level.answered >= 0.95 * level.sent and level.replies_per_s >= 0.85 * level.offered_per_s
-    ]
+    """The level of the highest rate that the server keeps up with; the first level where it keeps up with none."""
+    kept_up = [level for level in levels if level.sent and keeps_up(level)]
     return max(kept_up or levels[:1], key=lambda level: level.offered_per_s)
 
 
 def best_within(levels: Sequence[Level], p95_s: float) -> float:
-    """The most replies a second at which 95 in 100 come within this time; 0 where none does."""
-    return max((level.replies_per_s for level in levels if level.p95_s <= p95_s), default=0.0)
+    """The most replies a second that the server keeps up with while 95 in 100 come within this time; 0 for none."""
+    return max((each.replies_per_s for each in levels if each.p95_s <= p95_s and keeps_up(each)), default=0.0)

@@ -13,7 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,75 +26,113 @@ if TYPE_CHECKING:
 
 OURS, PLAIN = "chinwag", "plain"
 START_S = 240.0
-TIMEOUT_S = 90.0
-"""More than a server's own patience with a message, so that its refusal or fallback is seen."""
+SLACK_S = 10.0
+"""How much longer than people's patience the load generator waits, so that a late refusal or fallback is seen."""
 
 
 def serve(
     model: Annotated[
-        Path | None, typer.Option(help="Checkpoint folder for both servers; default: the base model")
-    ] = None,
+        str, typer.Option(help="Checkpoint of both servers: a folder, or a model's name; empty: the base model")
+    ] = "",
     levels: Annotated[str, typer.Option(help="Conversations at once, with commas between")] = "1,2,4,8,16,32,64",
     pause_s: Annotated[float, typer.Option(help="Seconds between two messages of a conversation, on average")] = 20.0,
     seconds: Annotated[float, typer.Option(help="How long each level lasts")] = 60.0,
+    patience_s: Annotated[float, typer.Option(help="Seconds that people wait for an answer")] = 30.0,
     beam: Annotated[int, typer.Option(help="Beam of both servers: 10 is the preset “beam”, 1 is “greedy”")] = 10,
     plain: Annotated[bool, typer.Option(help="Also measure the plain server")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON and nothing else")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Write the curve to this file")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the curves to this file")] = None,
 ) -> None:
-    """Latency, replies a second and refusals at rising load (open loop, Poisson), then at three times the knee."""
-    from dialogue.models.base import base_checkpoint
+    """Latency, replies a second and refusals at rising load (open loop, Poisson), then at three times the knee.
 
-    folder = model or base_checkpoint().folder
+    The plain server runs transformers' generate on the same checkpoint; where the model is ours over the base model,
+    which transformers cannot run, on the base model.
+    """
     if beam not in (1, 10):
         raise UserError(f"--beam is 10 or 1, not {beam}: these have a preset.")
-    counts = [int(part) for part in levels.split(",")]
-    done = measure(folder, counts, pause_s, seconds, beam, plain)
+    load = Load(tuple(int(part) for part in levels.split(",")), pause_s, seconds, patience_s)
+    done = measure(*checkpoints(model), load, beam, plain)
     if plot is not None:
         draw(done, plot)
     print_json(done) if as_json else print_table(done)
 
 
-def measure(folder: Path, counts: Sequence[int], pause_s: float, seconds: float, beam: int, plain: bool) -> list[Level]:
-    """Every level against our server, then three times its knee, then every level against the plain one."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is asked of each server: numbers of conversations, and times in seconds."""
+
+    conversations: tuple[int, ...]
+    pause_s: float
+    seconds: float
+    patience_s: float
+
+
+def checkpoints(model: str) -> tuple[str, Path]:
+    """What our server is told to load, and the folder that transformers loads."""
+    from dialogue.models.base import NAME, base_checkpoint
+
+    if model in ("", NAME):
+        folder = base_checkpoint().folder
+        return str(folder), folder
+    folder = Path(model)
+    if folder.is_dir() and (folder / "model.safetensors").is_file():
+        return str(folder.resolve()), folder.resolve()
+    return model, base_checkpoint().folder
+
+
+def measure(ours: str, theirs: Path, load: Load, beam: int, plain: bool) -> list[Level]:
+    """Every level against our server, then three times its knee, then rising levels against the plain one until it
+    collapses: more load tells nothing new then."""
     from eval.bench.load import knee
 
     results: list[Level] = []
-    with tempfile.TemporaryDirectory() as data, our_server(folder, beam, Path(data)) as url:
-        own = [_level(OURS, url, n, pause_s, seconds) for n in counts]
-        storm = 3 * knee(own).conversations
-        results += own
-        if storm not in counts:
-            results.append(_level(OURS, url, storm, pause_s, seconds))
+    with tempfile.TemporaryDirectory() as data, our_server(ours, beam, Path(data), load.patience_s) as url:
+        warm_up(OURS, url, load)
+        results += [_level(OURS, url, n, load) for n in load.conversations]
+        storm = 3 * knee(results).conversations
+        if storm not in load.conversations:
+            results.append(_level(OURS, url, storm, load))
     if plain:
-        with plain_server(folder, beam) as url:
-            for n in counts:
-                results.append(_level(PLAIN, url, n, pause_s, seconds))
+        with plain_server(theirs, beam) as url:
+            warm_up(PLAIN, url, load)
+            for n in load.conversations:
+                results.append(_level(PLAIN, url, n, load))
                 if results[-1].failed > results[-1].answered:
-                    break  # it has collapsed; more load tells nothing new
+                    break
     return results
 
 
-def _level(server: str, url: str, n: int, pause_s: float, seconds: float) -> Level:
+def warm_up(server: str, url: str, load: Load) -> None:
+    """A few messages that nobody counts: first calls are slow, and our server learns how long replies take."""
+    from eval.bench.load import offer
+
+    asyncio.run(
+        offer(server, url, conversations=2, pause_s=1.0, seconds=1.5, timeout_s=load.patience_s + SLACK_S, seed=0)
+    )
+
+
+def _level(server: str, url: str, n: int, load: Load) -> Level:
     from eval.bench.load import offer
 
     typer.echo(f"{server}: {n} conversations …", err=True)
+    # Our server knows how long people wait and says no in time; the plain one does not, so its clients hang up.
+    timeout_s = load.patience_s + (SLACK_S if server == OURS else 0.0)
     return asyncio.run(
-        offer(server, url, conversations=n, pause_s=pause_s, seconds=seconds, timeout_s=TIMEOUT_S, seed=n)
+        offer(server, url, conversations=n, pause_s=load.pause_s, seconds=load.seconds, timeout_s=timeout_s, seed=n)
     )
 
 
 @contextmanager
-def our_server(folder: Path, beam: int, data: Path) -> Iterator[str]:
+def our_server(model: str, beam: int, data: Path, patience_s: float) -> Iterator[str]:
     """``chinwag serve`` in a process of its own, without limits per key."""
     port = free_port()
     settings = {
         "CHINWAG_DATA_FOLDER": str(data), "CHINWAG_LOG_LEVEL": "error", "CHINWAG_HTTP_AT_ONCE": "10000",
-        "CHINWAG_HTTP_REQUESTS_PER_MINUTE": "1000000",
+        "CHINWAG_HTTP_REQUESTS_PER_MINUTE": "1000000", "CHINWAG_REPLY_TIMEOUT_S": str(patience_s),
     }  # fmt: skip
     program = Path(__file__).resolve().parents[2] / "chinwag.py"
     preset = "beam" if beam == 10 else "greedy"
-    command = [sys.executable, str(program), "serve", "--port", str(port), "--model", str(folder), "--preset", preset]
+    command = [sys.executable, str(program), "serve", "--port", str(port), "--model", model, "--preset", preset]
     with _running(command, port, settings, data) as url:
         yield url
 
@@ -166,23 +204,30 @@ def print_table(levels: Sequence[Level]) -> None:
 
 
 def summary(levels: Sequence[Level]) -> str:
-    """The knees, and how many times more replies a second ours gives at the plain server's p95 at its knee."""
+    """The knees, what happens far beyond ours, and how many times more replies a second ours gives at the plain
+    server's p95 at its knee."""
     from eval.bench.load import best_within, knee
 
     own, other = ([level for level in levels if level.server == name] for name in (OURS, PLAIN))
     ours = knee(own)
-    text = f"Knee of {OURS}: {ours.replies_per_s:.2f} replies/s at p95 {ours.p95_s:.2f} s."
+    lines = [f"Knee of {OURS}: {ours.replies_per_s:.2f} replies/s at p95 {ours.p95_s:.2f} s."]
+    most = max(own, key=lambda level: level.conversations)
+    if most.conversations >= 3 * ours.conversations:
+        lines.append(
+            f"At {most.conversations / ours.conversations:.0f} times the knee: {most.replies_per_s:.2f} replies/s at "
+            f"p95 {most.p95_s:.2f} s, {most.refused} of {most.sent} refused, {most.failed} failed."
+        )
     if not other:
-        return text
+        return "\n".join(lines)
     theirs = knee(other)
     if not theirs.answered:
-        return f"{text}\n{PLAIN} answered nothing within {TIMEOUT_S:.0f} s even at its lowest level: no comparison."
+        return "\n".join([*lines, f"{PLAIN} answered nobody in time even at its lowest level: no comparison."])
     rate = best_within(own, theirs.p95_s)
-    times = rate / theirs.replies_per_s
-    return (
-        f"{text}\nKnee of {PLAIN}: {theirs.replies_per_s:.2f} replies/s at p95 {theirs.p95_s:.2f} s; within that p95 "
-        f"{OURS} gives {rate:.2f} replies/s: {times:.1f} times as many."
+    lines.append(
+        f"Knee of {PLAIN}: {theirs.replies_per_s:.2f} replies/s at p95 {theirs.p95_s:.2f} s; within that p95 "
+        f"{OURS} gives {rate:.2f} replies/s: {rate / theirs.replies_per_s:.1f} times as many."
     )
+    return "\n".join(lines)
 
 
 def print_json(levels: Sequence[Level]) -> None:
@@ -196,7 +241,7 @@ def _plain(level: Level) -> dict[str, object]:
 
 
 def draw(levels: Sequence[Level], path: Path) -> None:
-    """p50 and p95 over replies a second, one line a server, the knees marked."""
+    """Above, seconds over messages offered; below, replies and refusals a second; the knees are marked."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -204,21 +249,25 @@ def draw(levels: Sequence[Level], path: Path) -> None:
 
     from eval.bench.load import knee
 
-    figure, axes = pyplot.subplots(figsize=(7, 4.5))
-    for name in (OURS, PLAIN):
+    figure, (above, below) = pyplot.subplots(2, 1, figsize=(7, 7), sharex=True)
+    for name, colour in ((OURS, "tab:blue"), (PLAIN, "tab:orange")):
         own = sorted(
-            (level for level in levels if level.server == name and level.answered),
-            key=lambda level: level.offered_per_s,
+            (each for each in levels if each.server == name and each.sent), key=lambda each: each.offered_per_s
         )
-        if own:
-            rates = [level.offered_per_s for level in own]
-            (line,) = axes.plot(rates, [level.p95_s for level in own], marker="o", label=f"{name}, p95")
-            axes.plot(
-                rates, [level.p50_s for level in own], linestyle="--", color=line.get_color(), label=f"{name}, p50"
-            )
-            axes.axvline(knee(own).offered_per_s, color=line.get_color(), alpha=0.3)
-    axes.set(xlabel="messages offered a second", ylabel="seconds until the reply", xscale="log", yscale="log")
-    axes.legend()
+        if not own:
+            continue
+        rates = [level.offered_per_s for level in own]
+        above.plot(rates, [level.p95_s for level in own], marker="o", color=colour, label=f"{name}, p95")
+        above.plot(rates, [level.p50_s for level in own], linestyle="--", color=colour, label=f"{name}, p50")
+        below.plot(rates, [level.replies_per_s for level in own], marker="o", color=colour, label=f"{name}, replies")
+        lost = [level.offered_per_s * (level.refused + level.failed) / level.sent for level in own]
+        below.plot(rates, lost, linestyle=":", color=colour, label=f"{name}, refused or failed")
+        for axes in (above, below):
+            axes.axvline(knee(own).offered_per_s, color=colour, alpha=0.3)
+    above.set(ylabel="seconds until the reply", xscale="log", yscale="log")
+    below.set(xlabel="messages offered a second (vertical lines: the knees)", ylabel="a second", xscale="log")
+    for axes in (above, below):
+        axes.legend(fontsize="small")
     figure.tight_layout()
     figure.savefig(path)
     pyplot.close(figure)
