@@ -49,14 +49,15 @@ _SAME = re.compile(
 )
 
 
+_OPENER = r"\W{0,3}(?:(?:haha|lol|well|um|oh|hm+|why|ha)[\s,.!]{1,3})?"
 _YES = re.compile(
-    r"\W{0,3}(?:(?:haha|lol|well|um|oh|hm+|why|ha)[\s,.!]{1,3})?(?:(?:yes|yeah|yep|yup|ya|sure|absolutely|definitely|certainly|indeed|correct"
-    r"|totally|right|obviously|exactly|guilty|you bet|of course(?! not)|i am\b|i sure am|i really am|that'?s right|100%)(?![a-z])"
+    _OPENER + r"(?:(?:yes|yeah|yep|yup|ya|sure|absolutely|definitely|certainly|indeed|correct|totally|right|obviously"
+    r"|exactly|guilty|you bet|of course(?! not)|i am\b|i sure am|i really am|that'?s right|100%)(?![a-z])"
     r"|응|어(?=[\s,.!]|$)|네(?=[\s,.!]|$)|예(?=[\s,.!]|$)|넵|넹|그럼|그렇|당연|맞아|맞습|물론|ㅇㅇ|ㅇㅋ)"
 )
 _NO = re.compile(
-    r"\W{0,3}(?:(?:haha|lol|well|um|oh|hm+|why|ha)[\s,.!]{1,3})?(?:(?:no|nope|nah|not at all|of course not|never|certainly not|absolutely not|not a bot"
-    r"|not really|i'?m not|i am not|hell no|no way)(?![a-z])|아니|아뇨|아닙|아냐|ㄴㄴ|절대|전혀|그럴 리)"
+    _OPENER + r"(?:(?:no|nope|nah|not at all|of course not|never|certainly not|absolutely not|not a bot|not really"
+    r"|i'?m not|i am not|hell no|no way)(?![a-z])|아니|아뇨|아닙|아냐|ㄴㄴ|절대|전혀|그럴 리)"
 )
 
 

@@ -16,10 +16,12 @@ from pathlib import Path
 
 _TABLE = Path(__file__).parent / "data" / "confusables.tsv"
 # Text of these signs only needs nothing but lower case: ASCII without control signs, Hangul, common punctuation.
-_PLAIN = re.compile(r"[\t\n\r -~가-힣ㄱ-ㆎ…–—“”]*")
+_PLAIN = re.compile(r"[\t\n\r -~가-힣ㄱ-ㅣㅥ-ㆎ…–—“”]*")
+_MARKS = r"\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a\ufe20-\ufe2f"
 _CLUSTER = re.compile(
+    rf"(?P<plain>[ -~가-힣ㄱ-ㅣㅥ-ㆎ]+(?![{_MARKS}]))|"  # a run that needs nothing but lower case
     r"[\u1100-\u115e][\u1161-\u11a7]?[\u11a8-\u11ff]?"  # conjoining jamo: a syllable block
-    r"|.[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a\ufe20-\ufe2f]+"  # stacked marks
+    rf"|.[{_MARKS}]+"  # stacked marks
     r"|.",
     re.DOTALL,
 )
@@ -57,6 +59,11 @@ def fold(text: str) -> View:
     starts: list[int] = []
     ends: list[int] = []
     for match in _CLUSTER.finditer(text):
+        if match.lastgroup == "plain":
+            out.append(match.group().lower())
+            starts.extend(range(*match.span()))
+            ends.extend(range(match.start() + 1, match.end() + 1))
+            continue
         folded = _fold_sign(match.group()) if match.end() - match.start() == 1 else _fold_cluster(match.group())
         out.append(folded)
         starts.extend([match.start()] * len(folded))

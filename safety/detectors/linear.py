@@ -19,7 +19,6 @@ from safety.policy import Policy
 from safety.verdict import Span
 
 _STEP = features.MAX_CHARS * 3 // 4
-_PIECES = 400
 _EXPLAINED = 0.3
 _CALMED = 0.29
 _ALONE, _SUPPORT, _UNSUPPORTED = 0.85, 0.4, 0.49
@@ -34,11 +33,8 @@ def _read_piece(text: str) -> Read:
 
 
 def pieces(text: str) -> list[str]:
-    """A text in overlapping parts of at most MAX_CHARS signs; of a huge text evenly spread ones, always with both
-    ends."""
-    starts = list(range(0, max(1, len(text) - features.MAX_CHARS + _STEP), _STEP))
-    if len(starts) > _PIECES:
-        starts = [starts[i] for i in np.linspace(0, len(starts) - 1, _PIECES).astype(int)]
+    """A text in overlapping parts of at most MAX_CHARS signs."""
+    starts = range(0, max(1, len(text) - features.MAX_CHARS + _STEP), _STEP)
     return [text[start : start + features.MAX_CHARS] for start in starts]
 
 
@@ -54,7 +50,7 @@ class LinearDetector:
         if len(passage.text) <= features.MAX_CHARS:
             reads = [read(passage.base, [hit for _, hit in passage.hits])]
         else:
-            reads = [_read_piece(piece) for piece in pieces(passage.text)]
+            reads = [_read_piece(piece) for piece in pieces(passage.base.text)]
         logits = [self.model.text_logits(seen) for seen in reads]
         worst = int(np.argmax([row[0] for row in logits]))
         found = self._findings(np.max(logits, axis=0), reads[worst], passage)

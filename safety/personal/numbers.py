@@ -13,13 +13,13 @@ from collections.abc import Iterator
 Found = tuple[int, int, str]
 
 _PHONE_KO = re.compile(
-    r"(?<![\d.,\-])(?:\+?82[\s.\-]{0,2}(?:\(?0\)?[\s.\-]{0,2})?1[016789]|0[\s.\-]{0,2}1[\s.\-]{0,2}[016789])\)?(?:[\s.\-·)]{0,3}\d){7,8}(?!\d)"
+    r"(?<![\d.,\-])(?:\+?82[\s.\-]{0,2}(?:\(?0\)?[\s.\-]{0,2})?1[016789]|0[\s.\-]{0,2}1[\s.\-]{0,2}[016789])\)?(?:[\s.\-·ㅡ~_/)]{0,3}\d){7,8}(?!\d)"
 )
 _LAND_KO = re.compile(
     r"(?<![\d.,\-])(?:\+82[\s.\-]?)?\(?(?:0?2|0?3[1-3]|0?4[1-4]|0?5[1-5]|0?6[1-4]|070|050\d)\)?[\s.\-]{1,2}\d{3,4}[\s.\-]{1,2}\d{4}(?![\d\-])"
 )
 _PHONE_US = re.compile(
-    r"(?<![\d.,$\-/])(?:\+?1[\s.\-]{0,2})?(?:\([2-9]\d{2}\)[\s.\-]{0,2}|[2-9]\d{2}[\s.\-])\d{3}[\s.\-]\d{4}(?![\d\-]|[.,]\d)"
+    r"(?<![\d.,$\-/])(?:\+?1[\s.\-]{0,2})?(?:\([2-9]\d{2}\)[\s.\-]{0,2}|[2-9]\d{2}[\s.\-/])\d{3}[\s.\-]\d{4}(?![\d\-]|[.,]\d)"
 )
 _PHONE_PLUS = re.compile(r"(?<![\d\w])\+\d{1,3}(?:[\s.()\-]{0,2}\d){6,12}(?!\d)")
 _PHONE_UK = re.compile(
@@ -34,6 +34,10 @@ _NOT_PHONE = re.compile(
     r"\b(?:order|tracking|invoice|ticket|score|code|commit|serial|isbn|model|case)\b|주문|송장|운송장|코드|점수"
 )
 _CARD = re.compile(r"(?<![\d.\-])[2-6](?:[\s.\-]{0,2}\d){12,18}(?![\d])")
+# Lengths by the issuer's first digits (ISO/IEC 7812 ranges): Visa, Mastercard, American Express, Diners, JCB, others.
+_ISSUED = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})|(?:5[0-9]|2[2-7])\d{14}|3[47]\d{13}|3(?:0|6|8|9)\d{12}|35\d{14}|6\d{15,18}"
+)
 _RRN = re.compile(r"(?<!\d)(\d{2})(\d{2})(\d{2})(\s{0,2}[\-–~]\s{0,2}|\s)?([1-8])\d{6}(?!\d)")
 _RRN_CUE = re.compile(r"주민|등록번호|민증|외국인 ?등록")
 _SSN = re.compile(r"(?<![\d\-])(?!000|666)\d{3}([\-\s])(?!00)\d{2}\1(?!0000)\d{4}(?![\d\-])")
@@ -43,7 +47,7 @@ _BANKS = (
     r"(?:국민|신한|우리|하나|기업|농협|카카오|토스|케이|새마을|신협|우체국|수협|씨티|제일|산업|부산|대구|광주|전북|경남|제주|sc제일|kb|nh|ibk|kdb|im)"
     r"(?:뱅크|은행|금고|중앙회|국민은행|농협|기업은행)?"
 )
-_ACCOUNT = r"\d{2,6}(?:[\s\-]\d{2,8}){1,3}|\d{10,14}"
+_ACCOUNT = r"\d{2,6}(?:[\s\-]\d{2,8}){1,3}(?:-\d)?|\d{10,14}"
 _BANK_KO = re.compile(rf"{_BANKS}\s{{0,2}}(?:계좌|계좌번호)?(?:는|은|:)?\s{{0,2}}({_ACCOUNT})(?![\d\-])")
 _BANK_AFTER = re.compile(
     rf"(?<![\d\-])(?:{_ACCOUNT})\s{{0,2}}(?:\(?{_BANKS}(?:뱅크|은행|협|금고|협동조합)|\(?(?:농협|신협|수협|우체국|토스)\b)"
@@ -82,7 +86,7 @@ def luhn(digits: str) -> bool:
 def _cards(text: str) -> Iterator[Found]:
     for m in _CARD.finditer(text):
         digits = _digits(m.group())
-        if 13 <= len(digits) <= 19 and len(set(digits)) > 1 and luhn(digits):
+        if _ISSUED.fullmatch(digits) and len(set(digits)) > 1 and luhn(digits):
             yield m.start(), m.end(), "card"
 
 

@@ -22,14 +22,16 @@ def acted_on(safety: SafetyFilter, lines: list[Line]) -> float:
 
 @pytest.mark.parametrize(("lang", "share"), [("en", 0.85), ("ko", 0.80)])
 def test_most_lines_that_must_be_caught_are(safety: SafetyFilter, lang: str, share: float) -> None:
-    lines = list(read_lines(HERE / f"must_catch_{lang}.txt"))
-    assert len(lines) >= 75
-    assert acted_on(safety, lines) >= share
+    for name in ("must_catch", "must_catch_fresh"):
+        lines = list(read_lines(HERE / f"{name}_{lang}.txt"))
+        assert len(lines) >= 60
+        assert acted_on(safety, lines) >= share
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
 def test_hardly_any_look_alike_is(safety: SafetyFilter, lang: str) -> None:
-    assert acted_on(safety, list(read_lines(HERE / f"lookalikes_{lang}.txt"))) <= 0.05
+    for name in ("lookalikes", "lookalikes_fresh"):
+        assert acted_on(safety, list(read_lines(HERE / f"{name}_{lang}.txt"))) <= 0.05
 
 
 def test_no_group_is_flagged_much_more_than_the_others(safety: SafetyFilter) -> None:

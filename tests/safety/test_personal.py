@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from safety.detectors.personal_data import mask_text
 from safety.filter import SafetyFilter
+from safety.judge import judge, request
 from safety.personal import find
 from safety.personal.numbers import iban_valid, luhn
 
@@ -101,3 +104,50 @@ def test_the_bot_never_says_personal_data_even_when_a_policy_allows_it(safety: S
     lax = load_filter(levels={"pii": "off"})
     verdict = lax.say(Turn(Role.BOT, "her number is 212-555-0134"), conversation())
     assert not verdict.allows
+
+
+MARKED = re.compile(r"\{(\w+):([^{}]*)\}")
+HERE = Path(__file__).parent
+
+
+def unmarked(line: str) -> tuple[str, list[tuple[int, int, str]]]:
+    """The text of a line of personal_fresh_*.txt and the spans its braces mark."""
+    text, last = "", 0
+    spans: list[tuple[int, int, str]] = []
+    for mark in MARKED.finditer(line):
+        text += line[last : mark.start()]
+        spans.append((len(text), len(text) + len(mark[2]), mark[1]))
+        text, last = text + mark[2], mark.end()
+    return text + line[last:], spans
+
+
+@pytest.mark.parametrize(("lang", "share"), [("en", 0.97), ("ko", 0.95)])
+def test_personal_data_in_the_shapes_people_write_is_found_and_little_else(lang: str, share: float) -> None:
+    lines = (HERE / f"personal_fresh_{lang}.txt").read_text(encoding="utf-8").splitlines()
+    rows = [unmarked(line) for line in lines if line and not line.startswith("# ")]
+    there = [(text, span) for text, spans in rows for span in spans]
+    missed = [
+        text[a:b]
+        for text, (a, b, kind) in there
+        if not any(s.kind == kind and 2 * (min(b, s.end) - max(a, s.start)) >= b - a for s in find(text))
+    ]
+    clean = [text for text, spans in rows if not spans]
+    assert len(there) >= 50 and len(clean) >= 25
+    assert len(missed) <= (1 - share) * len(there), missed
+    assert [text for text in clean if find(text)] == []
+
+
+def test_personal_data_is_found_anywhere_in_a_huge_text(safety: SafetyFilter) -> None:
+    text = "so we talked and talked. " * 4000 + "write to jane@example.org please. " + "and on it went. " * 4000
+    verdict = judge(safety, request({"text": text}, "a row"))
+    at = text.index("jane@")
+    assert [(s.start, s.end) for s in verdict.spans if s.kind == "email"] == [(at, at + len("jane@example.org"))]
+
+
+def test_words_are_found_at_both_ends_of_a_huge_text_and_at_their_place(safety: SafetyFilter) -> None:
+    calm = "so we talked and talked. " * 8000
+    for text in ("you stupid bitch " + calm, calm + " you stupid bitch"):
+        verdict = judge(safety, request({"text": text}, "a row"))
+        assert "you stupid bitch" in {text[s.start : s.end] for s in verdict.spans} | {
+            text[s.start - 11 : s.end] for s in verdict.spans
+        }
