@@ -16,6 +16,10 @@ _WEIGHT = 0.2
 """Of the newest reply in the running means: some ten replies make up the picture."""
 
 
+HEADROOM = 0.7
+"""Of a message's time that the expected wait may fill: expectations are means, and one reply in two takes longer."""
+
+
 class Admission:
     """Learns from finished replies; lets a message in or refuses it. For one event loop; nothing here blocks."""
 
@@ -37,9 +41,9 @@ class Admission:
         return waiting * self.share_s + self.decode_s
 
     def check(self, waiting: int, deadline: float) -> None:
-        """WaitTooLong when the message would not be answered by its deadline. With nobody waiting all are let in:
+        """WaitTooLong when the message would hardly be answered by its deadline. With nobody waiting all are let in:
         a model that became slow must get the chance to show that it is fast again."""
-        late_s = self._clock() + self.expected_s(waiting) - deadline
+        late_s = self.expected_s(waiting) - HEADROOM * (deadline - self._clock())
         if waiting and late_s > 0:
             raise WaitTooLong(self.expected_s(waiting), retry_after_s=late_s)
 

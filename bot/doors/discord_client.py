@@ -14,7 +14,7 @@ import discord
 from discord.ext import commands
 
 from bot.doors.discord_buttons import AskConsent, Rate, rating_view
-from bot.doors.discord_lanes import Cooldown, LaneFull, Lanes, LoopGuard, Recent
+from bot.doors.discord_lanes import Cooldown, LaneFull, Lanes, LoopGuard, Quota, Recent
 from bot.doors.discord_render import split_message, without_mentions
 from bot.doors.discord_server import Servers, ServerSettings
 from bot.doors.discord_words import word
@@ -78,7 +78,7 @@ class ChinwagBot(commands.AutoShardedBot):
         self.home = home
         self.servers = Servers(home.store)
         self.lanes = Lanes(home.manners.channel_queue)
-        self.cooldown, self.recent, self.loops = Cooldown(), Recent(), LoopGuard()
+        self.cooldown, self.quota, self.recent, self.loops = Cooldown(), Quota(), Recent(), LoopGuard()
         self.draining = False
         self.counts: dict[str, int] = {}
 
@@ -162,9 +162,24 @@ class ChinwagBot(commands.AutoShardedBot):
         """The name of the kind word, where the message is not taken."""
         if self.draining:
             return "leaving"
+        if not self.loops.allows(message.channel.id, message.author.id, message.content):
+            return "slow_down"
+        server = message.guild.id if message.guild else None
+        return self.too_much(server, message.channel.id, message.author.id, settings)
+
+    def too_much(self, server: int | None, channel: int, person: int, settings: ServerSettings) -> str | None:
+        """The name of the kind word where the server's limits are reached; else the message is counted."""
         cooldown = self.home.manners.cooldown_s if settings.cooldown_s is None else settings.cooldown_s
-        looping = not self.loops.allows(message.channel.id, message.author.id, message.content)
-        return "slow_down" if looping or not self.cooldown.allows(message.author.id, cooldown) else None
+        of_person, of_channel = ("person", server, person), ("channel", server, channel)
+        if not self.quota.has_room(of_person, settings.person_per_minute):
+            return "slow_down"
+        if not self.quota.has_room(of_channel, settings.channel_per_minute):
+            return "enough_here"
+        if not self.cooldown.allows(person, cooldown):
+            return "slow_down"
+        self.quota.take(of_person)
+        self.quota.take(of_channel)
+        return None
 
     async def _refuse(self, message: discord.Message, why: str, settings: ServerSettings) -> None:
         self.count(f"refused_{why}")

@@ -125,9 +125,9 @@ def _check_welcome(interaction: Interaction, settings: ServerSettings) -> None:
         raise CannotTalkHere(word("not_for_you", settings.language))
     if bot.draining:
         raise CannotTalkHere(word("leaving", settings.language))
-    cooldown = bot.home.manners.cooldown_s if settings.cooldown_s is None else settings.cooldown_s
-    if not bot.cooldown.allows(interaction.user.id, cooldown):
-        raise CannotTalkHere(word("slow_down", settings.language))
+    why = bot.too_much(interaction.guild_id, interaction.channel_id or 0, interaction.user.id, settings)
+    if why:
+        raise CannotTalkHere(word(why, settings.language))
 
 
 async def _send_all(

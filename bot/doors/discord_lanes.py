@@ -13,6 +13,9 @@ from weakref import WeakValueDictionary
 RECENT = 10_000
 LOOP_WINDOW_S = 60.0
 LOOP_REPLIES = 30
+MINUTE_S = 60.0
+LARGEST_QUOTA = 600
+"""Messages a minute that a limit can be set to, at most."""
 
 
 class LaneFull(Exception):
@@ -99,6 +102,28 @@ class Cooldown:
         if len(self._last) > RECENT:
             self._last.popitem(last=False)
         return True
+
+
+class Quota:
+    """At most so many messages in any minute, for whatever a key stands for: a person on a server, a channel."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._times: OrderedDict[tuple[str, int | None, int], deque[float]] = OrderedDict()
+
+    def has_room(self, key: tuple[str, int | None, int], per_minute: int | None) -> bool:
+        """Whether one more message keeps within the limit; None is no limit. Counts nothing."""
+        times = self._times.get(key)
+        while times and times[0] <= self._clock() - MINUTE_S:
+            times.popleft()
+        return per_minute is None or not times or len(times) < per_minute
+
+    def take(self, key: tuple[str, int | None, int]) -> None:
+        """Count one message."""
+        self._times.setdefault(key, deque(maxlen=LARGEST_QUOTA)).append(self._clock())
+        self._times.move_to_end(key)
+        if len(self._times) > RECENT:
+            self._times.popitem(last=False)
 
 
 class LoopGuard:

@@ -22,6 +22,8 @@ class ServerSettings:
     roles: tuple[int, ...] = ()
     safety: Mapping[str, str] = field(default_factory=dict)
     cooldown_s: float | None = None
+    person_per_minute: int | None = None
+    channel_per_minute: int | None = None
 
     def lets_in(self, roles: set[int]) -> bool:
         """Whether somebody with these roles may talk to the bot."""

@@ -8,6 +8,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
+from bot.doors.discord_lanes import LARGEST_QUOTA
 from bot.doors.discord_server import ServerSettings
 from bot.doors.discord_words import LANGUAGES
 from dialogue.persona_cards import load_persona, persona_names
@@ -29,6 +30,8 @@ DEFAULT = "default"
     safety_category="A safety category, together with safety_level",
     safety_level="How strict: off, low, medium or high",
     cooldown_s="Seconds between two messages of a person",
+    person_per_minute="Messages a minute of one person on this server; 0: no limit",
+    channel_per_minute="Messages a minute in one channel, of all people together; 0: no limit",
 )
 @app_commands.choices(
     language=[app_commands.Choice(name=name, value=name) for name in LANGUAGES],
@@ -50,6 +53,8 @@ async def settings_command(
     safety_category: str | None = None,
     safety_level: app_commands.Choice[str] | None = None,
     cooldown_s: app_commands.Range[float, 0, 3600] | None = None,
+    person_per_minute: app_commands.Range[int, 0, LARGEST_QUOTA] | None = None,
+    channel_per_minute: app_commands.Range[int, 0, LARGEST_QUOTA] | None = None,
 ) -> None:
     """Show or change the server's settings."""
     from bot.doors.discord_commands import bot_of, start
@@ -65,6 +70,10 @@ async def settings_command(
         changes["ratings"] = ratings
     if cooldown_s is not None:
         changes["cooldown_s"] = cooldown_s
+    if person_per_minute is not None:
+        changes["person_per_minute"] = person_per_minute or None
+    if channel_per_minute is not None:
+        changes["channel_per_minute"] = channel_per_minute or None
     changes |= channel_changes(settings, *(c.id if c else None for c in (open_channel, close_channel, default_channel)))
     changes |= role_changes(
         settings, allow_role.id if allow_role else None, disallow_role.id if disallow_role else None
@@ -123,6 +132,8 @@ def shown(settings: ServerSettings) -> str:
         "roles": " ".join(f"<@&{number}>" for number in settings.roles) or "everybody",
         "safety": ", ".join(f"{name} {level}" for name, level in settings.safety.items()) or DEFAULT,
         "cooldown": DEFAULT if settings.cooldown_s is None else f"{settings.cooldown_s:g} s",
+        "a person, a minute": str(settings.person_per_minute or "no limit"),
+        "a channel, a minute": str(settings.channel_per_minute or "no limit"),
     }
     return "\n".join(f"**{name}**: {value}" for name, value in rows.items())
 

@@ -13,6 +13,10 @@ _WORDS: dict[str, dict[str, str]] = {
         "en": "One thing at a time, please: I'm not that fast.",
         "ko": "조금만 천천히 부탁해요. 제가 그렇게 빠르지는 않아요.",
     },
+    "enough_here": {
+        "en": "This channel has had its messages for this minute. Say it again in a moment, please.",
+        "ko": "이 채널에서 이번 분에 답할 수 있는 만큼 답했어요. 잠시 후에 다시 말해 주세요.",
+    },
     "failed": {
         "en": "Something went wrong on my side. Nothing that was stored is lost; please try again.",
         "ko": "제 쪽에서 문제가 생겼어요. 저장된 것은 그대로예요. 다시 시도해 주세요.",

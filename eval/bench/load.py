@@ -8,6 +8,7 @@ versus closed"). Latency counts from the moment a message was due.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import statistics
 import time
@@ -31,7 +32,8 @@ class Level:
     """What one server did at one offered rate; times in seconds, from the moment a message was due.
 
     ``offered_per_s`` is what was really sent, ``replies_per_s`` the rate between the first reply and the last.
-    ``refused`` are answers of 429 or 503; ``failed`` are other errors and messages whose sender gave up waiting.
+    ``refused`` are answers of 429 or 503; ``failed`` are other errors, messages whose sender gave up waiting, and stock
+    lines in place of a reply that was not ready in time.
     """
 
     server: str
@@ -99,18 +101,24 @@ async def _ask(session: aiohttp.ClientSession, url: str, text: str, due: float, 
     body = {"messages": [{"role": "user", "content": text}]}
     try:
         async with session.post(f"{url}/v1/chat/completions", json=body) as answer:
-            await answer.read()
+            content = await answer.read()
             status = answer.status
     except (aiohttp.ClientError, TimeoutError):
         tally.failed += 1
         return
-    if status == 200:
+    if status == 200 and not _is_fallback(content):
         tally.answered_at.append(time.perf_counter())
         tally.seconds.append(tally.answered_at[-1] - due)
     elif status in (429, 503):
         tally.refused += 1
     else:
         tally.failed += 1
+
+
+def _is_fallback(content: bytes) -> bool:
+    """Whether the model did not answer in time and a line of stock came instead; only our server says so."""
+    about = json.loads(content).get("chinwag", {})
+    return bool(about.get("source") == "fallback")
 
 
 def percentiles(seconds: Sequence[float]) -> tuple[float, float, float]:

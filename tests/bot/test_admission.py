@@ -27,10 +27,10 @@ def test_nothing_is_refused_before_the_first_reply_was_timed() -> None:
 
 def test_a_message_is_refused_when_those_before_it_take_longer_than_it_has() -> None:
     made = admission(decode_s=4.0, neighbours=8)  # half a second of the model's time each
-    made.check(waiting=10, deadline=110.0)  # 10 x 0.5 + 4 = 9 s
+    made.check(waiting=5, deadline=110.0)  # 5 x 0.5 + 4 = 6.5 s of the 7 s that may be filled
     with pytest.raises(WaitTooLong) as refused:
         made.check(waiting=30, deadline=110.0)  # 30 x 0.5 + 4 = 19 s
-    assert refused.value.expected_s == pytest.approx(19.0) and refused.value.retry_after_s == pytest.approx(9.0)
+    assert refused.value.expected_s == pytest.approx(19.0) and refused.value.retry_after_s == pytest.approx(12.0)
     assert "19 seconds" in str(refused.value)
 
 
@@ -42,7 +42,7 @@ def test_what_is_expected_follows_a_model_that_becomes_faster() -> None:
     made = admission(decode_s=60.0, neighbours=1)
     for _ in range(30):
         made.learn(0.5, 1)
-    made.check(waiting=10, deadline=107.0)
+    made.check(waiting=10, deadline=110.0)
 
 
 @given(st.floats(0.001, 100), st.floats(1, 64), st.integers(0, 500), st.integers(0, 500))
@@ -75,6 +75,6 @@ async def test_under_a_storm_the_engine_refuses_early_and_what_it_takes_it_answe
         assert len(refused) + len(answered) == 100 and len(refused) >= 50 and len(answered) >= 3
         assert all(each.retry_after_s > 0 for each in refused)
         in_time = [each for each in answered if each.source == "model"]
-        assert len(in_time) >= 0.5 * len(answered)
+        assert len(in_time) >= 0.8 * len(answered)
         await until(lambda: engine.responder.batcher.live == 0)
         assert (await engine.reply(message("Hello", place="after", person="after"))).source == "model"

@@ -142,6 +142,27 @@ class FakeDiscord:
         await self.emit("MESSAGE_CREATE", message, channel.get("guild_id"))
         return number
 
+    async def open_thread(self, thread_id: int, parent_id: int, *, with_bot: bool) -> None:
+        """Somebody opens a public thread in a channel, perhaps with the bot in it."""
+        guild_id = self.channels[parent_id]["guild_id"]
+        self.channels[thread_id] = {
+            "id": str(thread_id), "type": 11, "name": f"t{thread_id}", "guild_id": guild_id, "owner_id": "1",
+            "parent_id": str(parent_id), "message_count": 0, "member_count": 1, "rate_limit_per_user": 0, "flags": 0,
+            "total_message_sent": 0, "thread_metadata": {
+                "archived": False, "auto_archive_duration": 60, "locked": False,
+                "archive_timestamp": "2026-01-01T00:00:00+00:00",
+            },
+        }  # fmt: skip
+        member = {"member": _thread_member(thread_id)} if with_bot else {}
+        await self.emit("THREAD_CREATE", {**self.channels[thread_id], **member, "newly_created": True}, guild_id)
+
+    async def add_bot_to_thread(self, thread_id: int, parent_id: int) -> None:
+        """The bot becomes a member, as it does when it is mentioned in a thread."""
+        guild_id = self.channels[parent_id]["guild_id"]
+        added = {"id": str(thread_id), "guild_id": guild_id, "member_count": 2,
+                 "added_members": [{**_thread_member(thread_id), "member": None, "presence": None}]}  # fmt: skip
+        await self.emit("THREAD_MEMBERS_UPDATE", added, guild_id)
+
     async def command(self, channel_id: int, author: int, name: str, **options: str) -> tuple[int, str]:
         """A person uses a slash command; id and token of the interaction."""
         known = next(command for command in self.commands if command["name"] == name)
@@ -429,6 +450,10 @@ async def _body_of(request: web.Request) -> Json:
     form = await request.post()
     payload = form.get("payload_json")
     return {**json.loads(str(payload)), "attachments": [name for name in form if name.startswith("files")]}
+
+
+def _thread_member(thread_id: int) -> Json:
+    return {"id": str(thread_id), "user_id": str(APP_ID), "join_timestamp": "2026-01-01T00:00:00+00:00", "flags": 0}
 
 
 def author_of(number: int, bot: bool = False) -> Json:

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("discord", reason="no discord.py: pip install 'chinwag[discord]'")
 
+from dialogue.turns import ConversationKey
 from tests.fakes import FakeGenerator
 from tests.integration.bot_process import World, a_world
 from tests.integration.fake_discord import CONTENT_INTENT, FakeDiscord, fake_discord
@@ -53,6 +54,43 @@ async def test_mentions_replies_and_direct_messages_are_answered_in_their_place(
         talk = max((request.conversation for request in world.api.generator.admitted), key=lambda c: len(c.turns))
         speakers = {turn.speaker for turn in talk.turns if turn.speaker}
         assert speakers == {"Person 11", "Person 12"}
+
+
+async def test_a_thread_is_a_talk_of_its_own_and_needs_no_mention_once_the_bot_is_in_it(tmp_path: Path) -> None:
+    """The bot joins a thread by being mentioned in it; Discord then shows it as a member. Words without a mention
+    reach it with the message content intent only."""
+    async with world_with_bot(tmp_path, DISCORD_MESSAGE_CONTENT="true") as world:
+        discord = world.discord
+        await discord.says(ROOM, ANA, "in the channel")
+        await discord.until(lambda: discord.posted[ROOM])
+        thread, alien = ROOM + 7, ROOM + 8
+        await discord.open_thread(thread, ROOM, with_bot=False)
+        await discord.open_thread(alien, ROOM, with_bot=False)
+        await discord.says(thread, ANA, "hello in here")
+        await discord.until(lambda: discord.posted[thread])
+        assert discord.bot_said(thread) == ["You said: hello in here (1)"]  # nothing of the channel's talk
+        await discord.add_bot_to_thread(thread, ROOM)
+        await discord.says(alien, ANA, "not meant for the bot", to_bot=False)
+        await discord.says(thread, BEN, "and me without a mention", to_bot=False)
+        await discord.until(lambda: len(discord.posted[thread]) == 2)
+        assert discord.bot_said(thread)[1] == "You said: and me without a mention (3)"
+        assert discord.bot_said(alien) == []
+        await discord.says(ROOM, ANA, "back in the channel")
+        await discord.until(lambda: len(discord.posted[ROOM]) == 2)
+        assert discord.bot_said(ROOM)[1] == "You said: back in the channel (3)"
+        turns = world.store.load(ConversationKey("discord", f"server:{GUILD}/{thread}"), last=10).turns
+        assert [turn.speaker for turn in turns] == ["Person 11", None, "Person 12", None]
+
+
+async def test_a_closed_channel_closes_its_threads_too(tmp_path: Path) -> None:
+    async with world_with_bot(tmp_path) as world:
+        discord = world.discord
+        world.store.put_settings(f"discord:server:{GUILD}", {"closed_channels": [ROOM]})
+        await discord.open_thread(ROOM + 7, ROOM, with_bot=True)
+        await discord.says(ROOM + 7, ANA, "anybody?")
+        await discord.says(ROOM + 1, ANA, "here?")
+        await discord.until(lambda: discord.posted[ROOM + 1])
+        assert discord.bot_said(ROOM + 7) == []
 
 
 async def test_commands_and_buttons_work_and_outlive_a_restart(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ nonsense, a conversation is poisoned. Everybody talks with message ids and asks 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import resource
@@ -226,9 +227,9 @@ async def test_a_clock_that_jumps_costs_nothing(tmp_path: Path, tiny_checkpoint:
             for jump in ("+400d", "-400d", "+2h", "-1h", "+0"):
                 await asyncio.sleep(1.5)
                 clock.write_text(jump)
-            assert server.is_ready()
 
         await talkers.run(trouble)
+        assert await asyncio.to_thread(server.is_ready), server.log.read_text(encoding="utf-8")
         server.stop()
     store = open_store(f"sqlite:///{tmp_path / 'chinwag.sqlite3'}")
     talkers.check(store)
@@ -265,7 +266,8 @@ async def test_a_poisoned_conversation_hurts_nobody_and_is_answered_itself(
         async def trouble() -> None:
             async with server.client() as client:
                 for text in POISON * 2:
-                    answer = await client.post(CHAT, json=body(text, conversation="poisoned"))
+                    raw = json.dumps(body(text, conversation="poisoned")).encode()
+                    answer = await client.post(CHAT, content=raw, headers=JSON)
                     statuses[answer.status_code] += 1
                     well = await client.post(CHAT, json=body("Hello there", conversation="poisoned"))
                     assert well.status_code == 200, well.text

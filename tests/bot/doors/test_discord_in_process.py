@@ -107,7 +107,7 @@ async def test_a_reply_brings_what_it_replies_to_where_the_bot_may_read_it() -> 
             assert stored is not None and "parrot" not in stored.heard.text
 
 
-async def test_an_open_channel_needs_no_mention_and_a_thread_it_is_in_neither() -> None:
+async def test_an_open_channel_needs_no_mention() -> None:
     async with a_world(message_content=True) as world:
         await world.bot.servers.change(world.server.id, {"open_channels": [world.channel.id]})
         await world.ana.send(world.channel, "no mention at all")
@@ -209,6 +209,31 @@ async def test_those_who_manage_the_server_choose_and_others_cannot() -> None:
         assert world.generator.admitted[-1].conversation.persona.name == "captain"
         stored = world.engine.store.settings(f"discord:server:{world.server.id}")
         assert stored["safety"] == {"offensive": "high"}
+
+
+async def test_limits_per_person_and_per_channel_are_stored_and_hold_for_messages_and_chat() -> None:
+    async with a_world() as world:
+        boss_role = world.server.create_role("boss", permissions=discord.Permissions(manage_guild=True))
+        boss = world.server.add_member(world.env.create_user("boss"), roles=[boss_role])
+        ben = world.server.add_member(world.env.create_user("ben"))
+        shown = await boss.slash(world.channel, "settings", person_per_minute=2, channel_per_minute=3)
+        assert "a person, a minute**: 2" in shown.response.content and "minute**: 3" in shown.response.content
+        stored = world.engine.store.settings(f"discord:server:{world.server.id}")
+        assert (stored["person_per_minute"], stored["channel_per_minute"]) == (2, 3)
+        for number in range(3):
+            await world.ana.send(world.channel, f"{world.mention} message {number}")
+        assert "One thing at a time" in world.said()[-1] and len(world.generator.admitted) == 2
+        await ben.send(world.channel, f"{world.mention} and I?")
+        assert len(world.generator.admitted) == 3
+        told = await ben.slash(world.channel, "chat", text="And now?")
+        assert "this minute" in told.response.content and len(world.generator.admitted) == 3
+        elsewhere = world.server.create_text_channel("elsewhere")
+        await ben.send(elsewhere, f"{world.mention} here then")
+        assert len(world.generator.admitted) == 4
+        shown = await boss.slash(world.channel, "settings", person_per_minute=0, channel_per_minute=0)
+        assert shown.response.content.count("no limit") == 2
+        await world.ana.send(world.channel, f"{world.mention} again")
+        assert len(world.generator.admitted) == 5
 
 
 async def test_leaving_a_server_deletes_its_talk_and_settings_and_no_others() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.doors.discord_lanes import Cooldown, LaneFull, Lanes, LoopGuard, Recent
+from bot.doors.discord_lanes import Cooldown, LaneFull, Lanes, LoopGuard, Quota, Recent
 from bot.doors.discord_render import split_message, without_mentions
 from bot.doors.discord_words import _WORDS, LANGUAGES
 
@@ -75,6 +75,21 @@ def test_the_cooldown_and_the_loop_guard_use_the_clock() -> None:
     assert not guard.allows(5, 1, "more") and guard.allows(5, 2, "more")
     now[0] = 61.0
     assert cooldown.allows(1, 2.0) and guard.allows(5, 1, "more")
+
+
+def test_a_quota_is_a_minute_long_slides_and_counts_what_was_let_in_only() -> None:
+    now = [0.0]
+    quota, ana, ben = Quota(lambda: now[0]), ("person", 1, 5), ("person", 1, 6)
+    for second in (0.0, 20.0):
+        now[0] = second
+        assert quota.has_room(ana, 2)
+        quota.take(ana)
+    assert not quota.has_room(ana, 2) and quota.has_room(ana, 3) and quota.has_room(ana, None)
+    assert quota.has_room(ben, 2)
+    now[0] = 61.0  # the first is older than a minute, the second is not
+    assert quota.has_room(ana, 2)
+    quota.take(ana)
+    assert not quota.has_room(ana, 2)
 
 
 def test_every_word_exists_in_every_language() -> None:
