@@ -15,9 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dialogue.models.aligned import AlignedConfig
-from dialogue.models.caches import ContextCache, PrefixCache, RowGroups, SearchState
+from dialogue.models.attention import joint_attention
+from dialogue.models.caches import ContextCache, PrefixCache, SearchState
 from dialogue.models.kernels import Kernels
 from dialogue.models.linear import Linear
+from dialogue.models.memory import keep_freed_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class AlignedSeq2Seq:
         if not shared:
             names = [f"encoder.layers.{i}." for i in range(config.layers - 1)]
             self._encoder = [self._layer(tensors, name, kernels) for name in names]
+        keep_freed_memory()
 
     def _layer(self, tensors: Mapping[str, Tensor], prefix: str, kernels: Kernels) -> _Layer:
         def get(name: str) -> Tensor:
@@ -119,33 +122,40 @@ class AlignedSeq2Seq:
     def step(self, last_ids: Tensor, state: SearchState) -> tuple[Tensor, SearchState]:
         """(N,) newest ids -> (N, V) float32 log-probabilities of the next token, and the state after them."""
         turn = self._rotations(int(state.positions.max()) + 1)[state.positions][:, None, :]
-        state.prefix.open_column()
-        hidden = self._hidden(state)
+        state.prefix.open()
+        bias = self._bias(state)
         x = F.embedding(last_ids, self._embedding).float()
         for i, layer in enumerate(self._decoder):
-            x = self._decoder_layer(i, layer, x, turn, state, hidden)
+            x = self._decoder_layer(i, layer, x, turn, state, bias)
         logits = self._head(self._normal(x, self._final_gain))
         state.positions = state.positions + 1
         return F.log_softmax(logits, dim=-1, dtype=torch.float32), state
 
     def _decoder_layer(
-        self, i: int, layer: _Layer, x: Tensor, turn: Tensor, state: SearchState, hidden: Tensor | None
+        self, i: int, layer: _Layer, x: Tensor, turn: Tensor, state: SearchState, bias: Tensor | None
     ) -> Tensor:
         """(N, width) -> (N, width): attention in one softmax over the context and the row's own prefix."""
         config = self._config
         qkv = layer.qkv(self._normal(x, layer.attention_gain)).float().view(len(x), -1, config.head_dim)
         turned = _turned(qkv[:, : config.heads + config.kv_heads], turn)
-        keys, values = state.prefix.write(i, turned[:, config.heads :], qkv[:, config.heads + config.kv_heads :])
+        keys = turned[:, config.heads :]
+        own = state.prefix.write(i, torch.stack((keys, qkv[:, config.heads + config.kv_heads :]), dim=1))
         query = turned[:, : config.heads].view(len(x), config.kv_heads, -1, config.head_dim)
-        mixed = _joint_attention(query, state.context.values[i], keys, values, state.groups, hidden)
-        return self._rest(layer, x, mixed.flatten(1).to(self._dtype))
+        mixed = joint_attention(query, state.context.layer(i), own, state.groups, state.prefix.groups, bias)
+        return self._rest(layer, x, mixed.to(self._dtype, memory_format=torch.contiguous_format).flatten(1))
 
-    def _hidden(self, state: SearchState) -> Tensor | None:
-        """(B, K, S + t), true where a row must not look; None where every row may look everywhere."""
-        if not (state.context.ragged or state.prefix.ragged):
+    def _bias(self, state: SearchState) -> Tensor | None:
+        """(B, 1, K * G, S + t), minus infinity where a query must not look; None where all may look everywhere."""
+        padding, unseen, groups = state.context.bias, state.prefix.bias, state.groups
+        if padding is None and unseen is None:
             return None
-        padding = state.context.hidden[:, None].expand(-1, state.groups.width, -1)
-        return torch.cat((padding, state.groups.spread(state.prefix.hidden())), dim=-1)
+        sizes = (groups.groups, groups.width, -1)
+        own = torch.zeros(len(state.positions), state.prefix.extent)
+        if unseen is not None:
+            own = state.prefix.groups.collect(unseen[:, 0])
+        context = torch.zeros(1, 1, state.context.columns) if padding is None else padding[:, 0]
+        both = torch.cat((context.expand(*sizes), groups.spread(own)), dim=-1)
+        return both.repeat_interleave(self._config.heads // self._config.kv_heads, dim=1)[:, None]
 
     # --- following the survivors ------------------------------------------------------------------------------------
 
@@ -191,26 +201,3 @@ def _turned(x: Tensor, turn: Tensor) -> Tensor:
     """(…, heads, D) with interleaved pairs, turned by (…, 1, D/2) unit complex numbers; float32."""
     pairs = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * turn).flatten(-2)
-
-
-def _joint_attention(
-    query: Tensor, context: Tensor, keys: Tensor, values: Tensor, groups: RowGroups, hidden: Tensor | None
-) -> Tensor:
-    """Attention in one softmax over two sets of keys.
-
-    ``query`` (N, H, G, D), already scaled; ``context`` (2, B, H, S, D); own ``keys`` and ``values`` (N, H, t, D);
-    ``hidden`` (B, K, S + t) -> (N, H, G, D).
-    """
-    _, heads, shared, _ = query.shape
-    size, grid = context.shape[3], (groups.conversations, heads, groups.width * shared, -1)
-    own = groups.spread(query @ keys.mT).transpose(1, 2).reshape(grid)  # (B, H, K·G, t)
-    asked = groups.spread(query).transpose(1, 2).reshape(grid)
-    scores = torch.cat((asked @ context[0].mT, own), dim=-1)
-    if hidden is not None:
-        each = hidden[:, None, :, None].expand(-1, -1, -1, shared, -1).flatten(2, 3)
-        scores.masked_fill_(each, float("-inf"))
-    weights = scores.softmax(-1)
-    spread = (groups.conversations, heads, groups.width, shared, -1)
-    from_context = (weights[..., :size] @ context[1]).view(spread).transpose(1, 2)
-    own_weights = groups.collect(weights[..., size:].reshape(spread).transpose(1, 2))
-    return (own_weights @ values).add_(groups.collect(from_context))

@@ -17,12 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dialogue.errors import UserError
-from dialogue.models.caches import ContextCache, PrefixCache, SearchState
+from dialogue.models.attention import attend
+from dialogue.models.caches import ContextCache, PrefixCache, RowGroups, SearchState
 from dialogue.models.chat_model import ChatModel
 from dialogue.models.checkpoint import fingerprint, read_tensors
 from dialogue.models.families import read_settings, seq2seq_reading
 from dialogue.models.kernels import Kernels, choose_kernels
 from dialogue.models.linear import Linear
+from dialogue.models.memory import keep_freed_memory
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -120,7 +122,8 @@ class BartSeq2Seq:
         self._decoder = [
             self._layer(f"decoder.layers.{i}.", config.decoder_heads) for i in range(config.decoder_layers)
         ]
-        del self._tensors
+        del self._tensors, tensors
+        keep_freed_memory()
 
     # --- encoding ---------------------------------------------------------------------------------------------------
 
@@ -153,38 +156,36 @@ class BartSeq2Seq:
     @torch.inference_mode()
     def step(self, last_ids: Tensor, state: SearchState) -> tuple[Tensor, SearchState]:
         """(N,) newest ids -> (N, V) float32 log-probabilities of the next token, and the state after them."""
-        state.prefix.open_column()
-        unsaid = state.prefix.hidden()[:, None, None, :] if state.prefix.ragged else None
-        padding = state.context.hidden[:, None, None, :] if state.context.ragged else None
+        state.prefix.open()
         x = self._embed(last_ids, state.positions, "decoder")
         for i, layer in enumerate(self._decoder):
-            x = self._decoder_layer(i, layer, x, state, unsaid, padding)
+            x = self._decoder_layer(i, layer, x, state)
         state.positions = state.positions + 1
         logits = self._head(self._finished(x, "decoder").to(self._dtype))
         return F.log_softmax(logits, dim=-1, dtype=torch.float32), state
 
-    def _decoder_layer(
-        self, i: int, layer: _Layer, x: Tensor, state: SearchState, unsaid: Tensor | None, padding: Tensor | None
-    ) -> Tensor:
+    def _decoder_layer(self, i: int, layer: _Layer, x: Tensor, state: SearchState) -> Tensor:
         """(N, width) -> (N, width): over the row's own prefix, over its context, then feed-forward."""
         assert layer.cross_norm is not None
-        x = self._sublayer(x, layer.norm, lambda h: self._own_attention(i, layer, h, state.prefix, unsaid))
-        x = self._sublayer(x, layer.cross_norm, lambda h: self._context_attention(i, layer, h, state, padding))
+        x = self._sublayer(x, layer.norm, lambda h: self._own_attention(i, layer, h, state.prefix))
+        x = self._sublayer(x, layer.cross_norm, lambda h: self._context_attention(i, layer, h, state))
         return self._sublayer(x, layer.fc_norm, lambda h: layer.fc2(layer.fc1(h)))
 
-    def _own_attention(self, i: int, layer: _Layer, h: Tensor, prefix: PrefixCache, hidden: Tensor | None) -> Tensor:
+    def _own_attention(self, i: int, layer: _Layer, h: Tensor, prefix: PrefixCache) -> Tensor:
         qkv = layer.qkv(h).float().view(len(h), 3, self._config.decoder_heads, -1)
-        keys, values = prefix.write(i, qkv[:, 1], qkv[:, 2])
-        mixed = _attention(qkv[:, 0, :, None], keys, values, hidden)  # (N, H, 1, D)
-        return layer.out(mixed.flatten(1).to(self._dtype))
+        keys, values = prefix.write(i, qkv[:, 1:])
+        return layer.out(self._mixed(qkv[:, 0], keys, values, prefix.groups, prefix.bias))
 
-    def _context_attention(self, i: int, layer: _Layer, h: Tensor, state: SearchState, hidden: Tensor | None) -> Tensor:
+    def _context_attention(self, i: int, layer: _Layer, h: Tensor, state: SearchState) -> Tensor:
         assert layer.cross_q is not None
         assert layer.cross_out is not None
         query = layer.cross_q(h).float().view(len(h), self._config.decoder_heads, -1)
-        grid = state.groups.spread(query).transpose(1, 2)  # (B, H, K, D)
-        mixed = _attention(grid, state.context.values[i, 0], state.context.values[i, 1], hidden)
-        return layer.cross_out(state.groups.collect(mixed.transpose(1, 2)).flatten(1).to(self._dtype))
+        return layer.cross_out(self._mixed(query, *state.context.layer(i), state.groups, state.context.bias))
+
+    def _mixed(self, query: Tensor, keys: Tensor, values: Tensor, groups: RowGroups, bias: Tensor | None) -> Tensor:
+        """(N, H, D) queries over what their groups share -> (N, width) in the computing dtype."""
+        mixed = groups.collect(attend(groups.spread(query), keys, values, bias))
+        return mixed.to(self._dtype, memory_format=torch.contiguous_format).flatten(1)
 
     @torch.inference_mode()
     def reorder(self, state: SearchState, rows: Tensor) -> SearchState:
@@ -254,14 +255,6 @@ class BartSeq2Seq:
             cross_out=self._linear(f"{cross}out_proj") if both else None,
             cross_norm=self._norm(f"{prefix}encoder_attn_layer_norm") if both else None,
         )
-
-
-def _attention(query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> Tensor:
-    """(…, Q, D) scaled queries over (…, S, D) keys and values, not where ``hidden`` is true -> (…, Q, D)."""
-    scores = query @ keys.mT
-    if hidden is not None:
-        scores = scores.masked_fill_(hidden, float("-inf"))
-    return scores.softmax(-1) @ values
 
 
 def load_bart(folder: Path, name: str, dtype: str = "auto") -> ChatModel:

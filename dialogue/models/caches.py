@@ -1,8 +1,9 @@
-"""What a decoder remembers while it searches: keys and values of the contexts, and of each row's own prefix.
+"""What a decoder remembers while it searches: keys and values of the contexts, and of what the hypotheses have said.
 
-A context's keys and values are held once for a conversation, however many hypotheses (rows) it has. A row's own prefix
-is right-aligned, so rows at different steps of their replies write to the same column; a reorder copies only the cells
-in which a row and its new parent differ. Knows tensors only; the networks are next door.
+A conversation has a slot, in memory laid out beforehand. Its context is held there once, however many hypotheses (rows)
+it has. What its rows have said lies in cells of the slot that they share: a row is the set of cells that it sees. So
+following the survivors of a beam search moves no keys or values at all; cells that nobody sees are written anew; rows
+that leave free their slot, and newcomers take it. Knows tensors only; the networks are next door.
 """
 
 from __future__ import annotations
@@ -13,175 +14,217 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-GROWTH = 32
-"""Columns added at a time to a prefix cache (tokens)."""
+GROWTH = 64
+"""Cells added at a time (tokens)."""
 
-
-class ContextCache:
-    """Keys and values of B contexts: ``values`` (L, 2, B, H, S, D), of whose columns ``lengths`` (B,) are real."""
-
-    def __init__(self, values: Tensor, lengths: Tensor) -> None:
-        self.values, self.lengths = values, lengths
-        columns = torch.arange(values.shape[4])
-        self.hidden = columns[None, :] >= lengths[:, None]  # (B, S): padding
-        self.ragged = bool(self.hidden.any())
-
-    def __len__(self) -> int:
-        return self.values.shape[2]
-
-    def keep(self, conversations: Tensor) -> ContextCache:
-        """Only these conversations (indices), without columns that are padding for all of them."""
-        lengths = self.lengths[conversations]
-        kept = self.values[:, :, :, :, : int(lengths.max())].index_select(2, conversations)
-        return ContextCache(kept, lengths)
-
-    def beside(self, other: ContextCache) -> ContextCache:
-        """The conversations of both, padded to the longer context."""
-        columns = max(self.values.shape[4], other.values.shape[4])
-        padded = [F.pad(part.values, (0, 0, 0, columns - part.values.shape[4])) for part in (self, other)]
-        return ContextCache(torch.cat(padded, dim=2), torch.cat((self.lengths, other.lengths)))
-
-
-class PrefixCache:
-    """Keys and values of what N rows have said: (L, 2, N, H, T, D), of which columns ``first`` to ``column`` live."""
-
-    def __init__(self, layers: int, rows: int, heads: int, head_dim: int) -> None:
-        self._values = torch.empty(layers, 2, rows, heads, GROWTH, head_dim)
-        self._writer = torch.empty(rows, GROWTH, dtype=torch.int64)  # who wrote a cell: equals hold the same
-        self.begin = torch.zeros(rows, dtype=torch.int64)  # first column of each row
-        self.first = self.column = 0
-        self.ragged = False
-
-    def __len__(self) -> int:
-        return self._values.shape[2]
-
-    def open_column(self) -> None:
-        """Make room for one more token in every row."""
-        if self.column == self._values.shape[4]:
-            self._resize(len(self), self._values.shape[4] - self.first + GROWTH)
-        self._writer[:, self.column] = torch.arange(len(self))
-        self.column += 1
-
-    def write(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, H, D) newest key and value -> all live keys and values of the layer, (N, H, t, D) each."""
-        part = self._values[layer]
-        part[0, :, :, self.column - 1] = key
-        part[1, :, :, self.column - 1] = value
-        live = part[:, :, :, self.first : self.column]
-        return live[0], live[1]
-
-    def hidden(self) -> Tensor:
-        """(N, t): the live columns that are not a row's own."""
-        return torch.arange(self.first, self.column)[None, :] < self.begin[:, None]
-
-    def reorder(self, rows: Tensor) -> None:
-        """Row m goes on from old row ``rows[m]`` (M,)."""
-        if len(rows) == len(self):
-            self._copy_differences(rows)
-        else:
-            self._select(rows)
-        self.begin = self.begin[rows]
-        self._settle()
-
-    def _copy_differences(self, rows: Tensor) -> None:
-        if self.column == self.first:
-            return
-        live = self._writer[:, self.first : self.column]
-        wanted = live.index_select(0, rows)
-        differs = wanted != live
-        differs |= (self.begin.index_select(0, rows) != self.begin)[:, None]
-        changed = differs.any(1).nonzero().squeeze(1)
-        if not len(changed):
-            return
-        start = self.first + int(differs.any(0).nonzero()[0, 0])
-        self._writer[:, self.first : self.column] = wanted
-        cells = self._values[:, :, :, :, start : self.column]
-        cells.index_copy_(2, changed, cells.index_select(2, rows[changed]))
-
-    def _select(self, rows: Tensor) -> None:
-        old, writer, span = self._values, self._writer, slice(self.first, self.column)
-        self._resize(len(rows), old.shape[4], copy=False)
-        self._values[:, :, :, :, span] = old[:, :, :, :, span].index_select(2, rows)
-        self._writer[:, span] = writer[:, span].index_select(0, rows)
-
-    def _settle(self) -> None:
-        """Forget the columns that no row needs any more."""
-        low, high = (int(x) for x in self.begin.aminmax())
-        self.first, self.ragged = low, low != high
-
-    def _resize(self, rows: int, columns: int, *, copy: bool = True) -> None:
-        """New memory; with ``copy`` the live columns move to its front."""
-        old, writer, span = self._values, self._writer, slice(self.first, self.column)
-        layers, _, _, heads, _, head_dim = old.shape
-        self._values = torch.empty(layers, 2, rows, heads, columns, head_dim)
-        self._writer = torch.empty(rows, columns, dtype=torch.int64)
-        if copy:
-            live = self.column - self.first
-            self._values[:, :, :, :, :live] = old[:, :, :, :, span]
-            self._writer[:, :live] = writer[:, span]
-            self.begin = self.begin - self.first
-            self.first, self.column = 0, live
-
-    def beside(self, other: PrefixCache) -> PrefixCache:
-        """The rows of both, right-aligned."""
-        layers, _, _, heads, _, head_dim = self._values.shape
-        joined = PrefixCache(layers, 0, heads, head_dim)
-        joined.column = max(part.column - part.first for part in (self, other))
-        joined._resize(len(self) + len(other), joined.column + GROWTH, copy=False)
-        joined._values[:, :, :, :, : joined.column] = 0.0  # hidden cells are read, at weight zero: they must be finite
-        joined._writer[:, : joined.column] = -1
-        begins, row, offset = [], 0, 0
-        for part in (self, other):
-            shift = joined.column - part.column
-            here, there = (
-                slice(joined.column - (part.column - part.first), joined.column),
-                slice(part.first, part.column),
-            )
-            joined._values[:, :, row : row + len(part), :, here] = part._values[:, :, :, :, there]
-            joined._writer[row : row + len(part), here] = part._writer[:, there] + offset
-            begins.append(part.begin + shift)
-            row += len(part)
-            offset = int(part._writer[:, there].max()) + 1 if part.column > part.first else 0
-        joined.begin = torch.cat(begins)
-        joined._settle()
-        return joined
+ALONE_AFTER = 4
+"""Tokens after which rows that never went two ways get cells of their own: samples share nothing but the context."""
 
 
 class RowGroups:
-    """Which conversation each of N rows belongs to, and the way between rows and a (B, K) grid of them.
+    """Which of B groups each of N rows belongs to, and the way between rows and a (B, K) grid of them.
 
-    Attention over a context is one product for all rows of its conversation. Where every conversation has the same
-    number of rows, side by side, the grid is a view; else the rows are gathered and the empty places computed in vain.
+    Attention over what a group shares is one product for all its rows. Where every group has the same number of rows,
+    side by side, the grid is a view; else the rows are gathered and the empty places computed in vain.
     """
 
-    def __init__(self, conversation: Tensor, conversations: int) -> None:
-        self.conversation = conversation
-        counts = torch.bincount(conversation, minlength=conversations)
-        self.conversations, self.width = conversations, int(counts.max())
-        rows = torch.arange(len(conversation))
-        self.even = bool((conversation == rows // self.width).all()) and len(rows) == conversations * self.width
-        order = torch.argsort(conversation, stable=True)
+    def __init__(self, group: Tensor, groups: int) -> None:
+        self.group, self.groups = group, groups
+        counts = torch.bincount(group, minlength=groups)
+        self.width = int(counts.max())
+        rows = torch.arange(len(group))
+        self.even = len(rows) == groups * self.width and bool((group == rows // self.width).all())
+        order = torch.argsort(group, stable=True)
         starts = torch.cumsum(counts, 0) - counts
-        place = torch.empty_like(rows)
-        place[order] = rows - starts[conversation[order]]
-        self.place = conversation * self.width + place  # (N,) where each row stands in the flattened grid
-        self.source = torch.zeros(conversations * self.width, dtype=torch.int64)
-        self.source[self.place] = rows  # (B * K,) the row at each place
+        self.place = torch.empty_like(rows)  # (N,) number of each row within its group
+        self.place[order] = rows - starts[group[order]]
+        self._cell = group * self.width + self.place  # (N,) where each row stands in the flattened grid
+        self._source = torch.zeros(groups * self.width, dtype=torch.int64)
+        self._source[self._cell] = rows  # (B * K,) the row at each place
 
     def spread(self, x: Tensor) -> Tensor:
         """(N, …) -> (B, K, …)."""
-        grid = x if self.even else x.index_select(0, self.source)
-        return grid.reshape(self.conversations, self.width, *x.shape[1:])
+        grid = x if self.even else x.index_select(0, self._source)
+        return grid.reshape(self.groups, self.width, *x.shape[1:])
 
     def collect(self, x: Tensor) -> Tensor:
         """(B, K, …) -> (N, …)."""
         flat = x.flatten(0, 1)
-        return flat if self.even else flat.index_select(0, self.place)
+        return flat if self.even else flat.index_select(0, self._cell)
+
+
+class ContextCache:
+    """Keys and values of contexts: ``values`` (L, 2, slots, H, S, D), of whose columns ``lengths`` (slots,) are real.
+
+    The first ``slots`` slots and ``columns`` columns are in use; ``bias`` (slots, 1, 1, columns) is minus infinity at
+    padding and 0 elsewhere, None where there is no padding.
+    """
+
+    def __init__(self, values: Tensor, lengths: Tensor) -> None:
+        self._values, self._lengths = values, lengths
+        self.use(torch.arange(len(lengths)))
+
+    def use(self, living: Tensor) -> None:
+        """Only these slots are looked at, and those between them."""
+        self.slots, self.columns = int(living[-1]) + 1, int(self._lengths[living].max())
+        hidden = torch.arange(self.columns) >= self._lengths[: self.slots, None]
+        padded = bool(hidden[living].any())
+        self.bias = _bias(hidden)[:, None, None] if padded else None
+
+    def layer(self, i: int) -> tuple[Tensor, Tensor]:
+        """(slots, H, columns, D) keys and values."""
+        both = self._values[i, :, : self.slots, :, : self.columns]
+        return both[0], both[1]
+
+    def keep(self, living: Tensor) -> None:
+        """Move these slots together and free the others."""
+        self._values, self._lengths = self._values.index_select(2, living), self._lengths[living]
+        self.use(torch.arange(len(living)))
+
+    def take(self, slots: Tensor, other: ContextCache, theirs: Tensor) -> None:
+        """Copy the slots ``theirs`` of another cache into these ones (making room where there is none)."""
+        room = max(int(slots.max()) + 1 - len(self._lengths), 0)
+        wider = max(other.columns - self._values.shape[4], 0)
+        if room or wider:
+            self._values = F.pad(self._values, (0, 0, 0, wider, 0, 0, 0, room))
+            self._lengths = F.pad(self._lengths, (0, room))
+        self._values[:, :, slots, :, : other.columns] = other._values[:, :, theirs, :, : other.columns]
+        self._lengths[slots] = other._lengths[theirs]
+
+
+class PrefixCache:
+    """Keys and values of what N rows have said, in the cells of G pools: (L, 2, G, H, cells, D).
+
+    A pool is a conversation's, and its rows share what they have in common; or a single row's, for rows that have
+    nothing in common (``alone``). ``groups`` says which pool a row's cells lie in.
+    """
+
+    def __init__(self, layers: int, rows: int, heads: int, head_dim: int) -> None:
+        self._values = torch.zeros(layers, 2, rows, heads, GROWTH, head_dim)  # hidden cells are read: never NaN
+        self._sees = torch.zeros(rows, GROWTH, dtype=torch.bool)
+        self.groups = RowGroups(torch.arange(rows), rows)
+        self.alone = self.branched = False
+        self._new = torch.zeros(0, dtype=torch.int64)
+        self.extent, self.bias = 0, None  # type: tuple[int, Tensor | None]
+
+    def open(self) -> None:
+        """Choose a cell for one more token of every row, the first free ones, and note who sees what."""
+        if not (self.alone or self.branched) and self.groups.width > 1 and int(self._sees.sum(1).max()) >= ALONE_AFTER:
+            self._part()
+        groups = self.groups
+        used = torch.zeros(groups.groups, self._sees.shape[1], dtype=torch.int32)
+        used.index_add_(0, groups.group, self._sees.int())
+        if self.extent + groups.width > used.shape[1] and int((used > 0).sum(1).max()) + groups.width > used.shape[1]:
+            self._widen(used.shape[1] + GROWTH)
+            used = F.pad(used, (0, GROWTH))
+        free = (used > 0).byte().argsort(dim=1, stable=True)
+        self._new = free[groups.group, groups.place]
+        self._sees.scatter_(1, self._new[:, None], True)
+        self.extent = int(self._sees.any(0).nonzero()[-1]) + 1
+        hidden = groups.spread(~self._sees[:, : self.extent])
+        self.bias = _bias(hidden)[:, None] if bool(hidden.any()) else None
+
+    def write(self, layer: int, both: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 2, H, D) newest keys and values -> all of the layer, (G, H, extent, D) each; see ``bias`` (G, 1, K, …)."""
+        cells = self._values[layer]
+        cells[:, self.groups.group, :, self._new] = both
+        live = cells[:, : self.groups.groups, :, : self.extent]
+        return live[0], live[1]
+
+    def follow(self, rows: Tensor, slots: RowGroups) -> None:
+        """Row m goes on from old row ``rows[m]`` (M,); ``slots`` are the conversations of the new rows."""
+        pool = self.groups.group.index_select(0, rows)
+        twice = not self.branched and bool((torch.bincount(rows) > 1).any())
+        long = twice and int(self._sees.sum(1)[rows].max()) > 1
+        self._sees = self._sees.index_select(0, rows)
+        if not self.alone:
+            self.branched |= long
+            self.groups = slots
+        elif twice:
+            self._own(pool)
+            if long:
+                self._share(slots)
+        elif 2 * len(rows) <= self.groups.groups:
+            self._own(pool)
+        elif len(rows) != self.groups.groups or not torch.equal(pool, self.groups.group):
+            self.groups = RowGroups(pool, self.groups.groups)
+
+    def keep(self, living: Tensor, slots: RowGroups) -> None:
+        """Move the pools of these conversations together, as their contexts are."""
+        if not self.alone:
+            self._values, self.groups = self._values.index_select(2, living), slots
+
+    def join(self, other: PrefixCache, targets: Tensor, theirs: Tensor, slots: RowGroups) -> None:
+        """Take another cache's rows after these; its conversations ``theirs`` have the slots ``targets`` here.
+
+        ``slots`` are the conversations of all rows, here and (the last ones) there.
+        """
+        if self.alone and other.branched:
+            self._share(RowGroups(slots.group[: len(self._sees)], slots.groups))
+        if self.alone:
+            other._part()
+            theirs = other.groups.group
+            targets = free_places(self.groups.group, len(theirs))
+            pool = torch.cat((self.groups.group, targets))
+            self.groups = RowGroups(pool, int(pool.max()) + 1)
+        else:
+            other._share(RowGroups(slots.group[len(self._sees) :], slots.groups))
+            theirs = targets if other.alone else theirs
+            self.groups = slots
+        self._copy(other, targets, theirs)
+        self.branched |= other.branched
+
+    def _copy(self, other: PrefixCache, targets: Tensor, theirs: Tensor) -> None:
+        size = other.extent
+        self._widen(max(size, self._sees.shape[1]), max(int(targets.max()) + 1, self._values.shape[2]))
+        self._values[:, :, targets, :, :size] = other._values[:, :, theirs, :, :size]
+        sees = F.pad(other._sees[:, :size], (0, self._sees.shape[1] - size))
+        self._sees = torch.cat((self._sees, sees))
+        self.extent = max(self.extent, size)
+
+    def _widen(self, cells: int, pools: int = 0) -> None:
+        more, rows = cells - self._sees.shape[1], max(pools - self._values.shape[2], 0)
+        if more or rows:
+            self._values = F.pad(self._values, (0, 0, 0, more, 0, 0, 0, rows))
+            self._sees = F.pad(self._sees, (0, more))
+
+    def _own(self, pool: Tensor) -> None:
+        """A pool for each row, with what is in ``pool`` now."""
+        self._values = self._values.index_select(2, pool)
+        self.groups = RowGroups(torch.arange(len(pool)), len(pool))
+
+    def _part(self) -> None:
+        """Give each row its cells alone."""
+        if self.alone:
+            return
+        self.alone, counts = True, self._sees.sum(1)
+        size = int(counts.max()) if len(counts) else 0
+        order = (~self._sees).byte().argsort(dim=1, stable=True)[:, :size]  # (N, T) a row's cells, first to last
+        old, rows = self._values, len(counts)
+        self._values = old.new_zeros(*old.shape[:2], rows, old.shape[3], size + GROWTH, old.shape[5])
+        cells = old[:, :, self.groups.group[:, None], :, order]  # (N, T, L, 2, H, D)
+        self._values[:, :, :, :, :size] = cells.permute(2, 3, 0, 4, 1, 5)
+        self._sees = torch.arange(size + GROWTH) < counts[:, None]
+        self.groups, self.extent = RowGroups(torch.arange(rows), rows), size
+
+    def _share(self, slots: RowGroups) -> None:
+        """Put the cells of a conversation's rows side by side in one pool for each of the conversations."""
+        if not self.alone:
+            return
+        self.alone, self.branched, size = False, True, self.extent
+        old, places = self._values, slots.place[:, None] * size + torch.arange(size)  # (N, T)
+        cells = slots.width * size
+        self._values = old.new_zeros(*old.shape[:2], slots.groups, old.shape[3], cells + GROWTH, old.shape[5])
+        rows = old[:, :, self.groups.group, :, :size].permute(2, 4, 0, 1, 3, 5)
+        self._values[:, :, slots.group[:, None], :, places] = rows
+        sees = torch.zeros(len(places), cells + GROWTH, dtype=torch.bool)
+        self._sees = sees.scatter_(1, places, self._sees[:, :size])
+        self.groups, self.extent = slots, cells
 
 
 @dataclass(slots=True)
 class SearchState:
-    """N rows of B conversations in the middle of a search; ``positions`` (N,) are those of the tokens to come."""
+    """N rows in the middle of a search, each of a conversation's slot; ``positions`` (N,) are of the tokens to come."""
 
     context: ContextCache
     groups: RowGroups
@@ -191,26 +234,49 @@ class SearchState:
     @classmethod
     def start(cls, context: ContextCache, prefix: PrefixCache, positions: Tensor) -> SearchState:
         """One row a conversation, nothing said yet."""
-        return cls(context, RowGroups(torch.arange(len(context)), len(context)), prefix, positions)
+        return cls(context, prefix.groups, prefix, positions)
 
     def reorder(self, rows: Tensor) -> SearchState:
-        """Row m continues old row ``rows[m]`` (M,); contexts that no row needs any more are freed."""
-        conversation = self.groups.conversation[rows]
-        self.prefix.reorder(rows)
-        self.positions = self.positions[rows]
-        if not torch.equal(conversation, self.groups.conversation):
-            living, conversation = torch.unique(conversation, return_inverse=True)
-            if len(living) < len(self.context):
-                self.context = self.context.keep(living)
-            self.groups = RowGroups(conversation, len(living))
+        """Row m continues old row ``rows[m]`` (M,); slots that no row needs any more are free."""
+        slot = self.groups.group.index_select(0, rows)
+        self.positions = self.positions.index_select(0, rows)
+        if len(slot) == len(self.groups.group) and torch.equal(slot, self.groups.group):
+            self.prefix.follow(rows, self.groups)
+            return self
+        living, dense = torch.unique(slot, return_inverse=True)
+        top = int(living[-1]) + 1
+        self.groups = RowGroups(slot, top)
+        self.prefix.follow(rows, self.groups)
+        if 2 * len(living) <= top:
+            self.groups = RowGroups(dense, len(living))
+            self.context.keep(living)
+            self.prefix.keep(living, self.groups)
+        else:
+            self.context.use(living)
         return self
 
     def beside(self, other: SearchState) -> SearchState:
-        """The rows of both, each at its own step."""
-        conversation = torch.cat((self.groups.conversation, other.groups.conversation + len(self.context)))
-        return SearchState(
-            self.context.beside(other.context),
-            RowGroups(conversation, len(self.context) + len(other.context)),
-            self.prefix.beside(other.prefix),
-            torch.cat((self.positions, other.positions)),
-        )
+        """The rows of both, each at its own step; conversations of ``other`` take slots that are free here."""
+        mine, theirs = torch.unique(self.groups.group), torch.unique(other.groups.group)
+        targets = free_places(mine, len(theirs))
+        self.context.take(targets, other.context, theirs)
+        self.context.use(torch.cat((mine, targets)).sort().values)
+        place = torch.zeros(other.groups.groups, dtype=torch.int64)
+        place[theirs] = targets
+        slot = torch.cat((self.groups.group, place[other.groups.group]))
+        self.groups = RowGroups(slot, int(slot.max()) + 1)
+        self.prefix.join(other.prefix, targets, theirs, self.groups)
+        self.positions = torch.cat((self.positions, other.positions))
+        return self
+
+
+def free_places(taken: Tensor, count: int) -> Tensor:
+    """The first ``count`` numbers that are not among ``taken``."""
+    free = torch.ones(int(taken.max()) + 1 + count, dtype=torch.bool)
+    free[taken] = False
+    return free.nonzero().flatten()[:count]
+
+
+def _bias(hidden: Tensor) -> Tensor:
+    """Minus infinity where ``hidden`` is true, 0 elsewhere: added to scores."""
+    return torch.zeros(hidden.shape).masked_fill_(hidden, float("-inf"))

@@ -133,19 +133,19 @@ def test_bfloat16_stays_near_float32_and_still_gives_float32_log_probabilities(p
 def test_hypotheses_share_their_conversations_context_in_memory() -> None:
     search = SEARCHES["bidirectional"]
     state = search.encode(*batch([[1, 2, 3], [4, 5]]))
-    address = state.context.values.data_ptr()
+    address = state.context.layer(0)[0].data_ptr()
     _, state = search.step(torch.tensor([7, 7]), state)
     state = search.reorder(state, torch.tensor([0] * 5 + [1] * 5))
-    assert state.context.values.data_ptr() == address
-    assert len(state.context) == 2
+    assert state.context.layer(0)[0].data_ptr() == address
+    assert state.context.slots == 2
 
 
 def test_a_finished_conversation_frees_its_context() -> None:
     search = SEARCHES["bidirectional"]
     state = search.encode(*batch([[1, 2, 3], [4, 5], [6]]))
-    state = search.reorder(state, torch.tensor([1, 1, 2]))
-    assert len(state.context) == 2
-    assert state.context.values.shape[4] == 2
+    state = search.reorder(state, torch.tensor([1, 1]))
+    assert state.context.slots == 1
+    assert state.context.columns == 2
 
 
 def test_the_search_form_can_be_joined() -> None:
