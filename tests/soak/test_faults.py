@@ -217,7 +217,7 @@ async def test_a_clock_that_jumps_costs_nothing(tmp_path: Path, tiny_checkpoint:
     clock = tmp_path / "clock"
     clock.write_text("+0")
     before = (
-        f"env LD_PRELOAD={library} FAKETIME_TIMESTAMP_FILE={clock} FAKETIME_NO_CACHE=1 "
+        f"env LD_PRELOAD={library} FAKETIME_TIMESTAMP_FILE={clock} FAKETIME_CACHE_DURATION=1 "
         "FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_RESET=1"
     )
     with serving(tmp_path, tiny_checkpoint, before) as server:

@@ -19,7 +19,7 @@ import httpx
 from eval.bench.serve import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
-START_S = 120.0
+START_S = 300.0
 
 
 @dataclass
@@ -114,8 +114,8 @@ def serving(folder: Path, model: Path, before: str = "", **settings: str) -> Ite
     """A server that is ready; ended when the block ends."""
     folder.mkdir(parents=True, exist_ok=True)
     server = ServerProcess(folder, model, settings, before)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop()

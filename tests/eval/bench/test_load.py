@@ -41,8 +41,8 @@ def test_the_comparison_is_at_equal_p95_and_says_when_there_is_none(
 ) -> None:
     own = [level(1, 1, 0.5), level(2, 1.9, 0.6), level(4, 3.9, 3.0)]
     assert "3.8 times as many" in summary([*own, level(0.5, 0.5, 0.6, server=PLAIN)])
-    storm = level(8, 2.0, 4.0, refused=300)
-    assert "At 4 times the knee: 2.00 replies/s at p95 4.00 s, 300 of 400 refused" in summary([*own, storm])
+    storm = level(12, 2.0, 4.0, refused=300)
+    assert "At 3 times the knee: 2.00 replies/s at p95 4.00 s, 300 of 400 refused" in summary([*own, storm])
     nothing = Level(PLAIN, 1, 0.1, 0.0, math.nan, math.nan, math.nan, 0, 0, 5)
     assert "no comparison" in summary([*own, nothing])
     print_json([*own, nothing])
