@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -29,8 +28,8 @@ class ServerProcess:
     folder: Path
     model: Path
     settings: Mapping[str, str] = field(default_factory=dict)
-    before: str = ""
-    """Shell words before the command, as ``ulimit -f 100;`` or ``faketime -f +1y``."""
+    launcher: Sequence[str] = ()
+    """A Python program and its arguments that starts ours, as tests/soak/jumping_clock.py does."""
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -51,8 +50,8 @@ class ServerProcess:
         return self.process.pid
 
     def start(self, extra: Mapping[str, str] | None = None) -> None:
-        """Start it and wait until it is ready; the shell gives way to the server, so signals reach the latter."""
-        command = [sys.executable, str(ROOT / "chinwag.py"), "serve", "--port", str(self.port)]
+        """Start it and wait until it is ready."""
+        command = [sys.executable, *self.launcher, str(ROOT / "chinwag.py"), "serve", "--port", str(self.port)]
         command += ["--model", str(self.model), "--preset", "greedy"]
         self._spawn(command, {**self.settings, **(extra or {})})
         end = time.monotonic() + START_S
@@ -68,12 +67,9 @@ class ServerProcess:
             "HTTP_AT_ONCE": "1000", "LOG_LEVEL": "error", **settings,
         }  # fmt: skip
         chinwag = {f"CHINWAG_{name}": value for name, value in wanted.items()}
-        shell = ["sh", "-c", f"{self.before} exec {shlex.join(command)}"]
-        if self.before and not self.before.rstrip().endswith(";"):
-            shell = ["sh", "-c", f"exec {self.before} {shlex.join(command)}"]
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                shell, cwd=self.folder, env={**inherited, **chinwag}, start_new_session=True,
+                command, cwd=self.folder, env={**inherited, **chinwag}, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
 
@@ -110,10 +106,10 @@ class ServerProcess:
 
 
 @contextmanager
-def serving(folder: Path, model: Path, before: str = "", **settings: str) -> Iterator[ServerProcess]:
+def serving(folder: Path, model: Path, launcher: Sequence[str] = (), **settings: str) -> Iterator[ServerProcess]:
     """A server that is ready; ended when the block ends."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = ServerProcess(folder, model, settings, before)
+    server = ServerProcess(folder, model, settings, launcher)
     try:
         server.start()
         yield server

@@ -63,7 +63,7 @@ async def a_world(*, message_content: bool = False) -> AsyncIterator[World]:
         bot = ChinwagBot(
             Home(engine, engine.store, Manners(timeout_s=1e9, cooldown_s=0.0, message_content=message_content))
         )
-        async with simcord.run(bot, shard_count=1) as env:
+        async with simcord.run(bot, shard_count=1, settle_timeout=60.0) as env:
             server = env.create_guild()
             channel = server.create_text_channel("general")
             ana = server.add_member(env.create_user("ana"))
