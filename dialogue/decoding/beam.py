@@ -129,7 +129,7 @@ class Beam:
         tokens = beams.tokens[:, :live].flatten(0, 1)
         lengths, contexts = (value.repeat_interleave(live, dim=0) for value in (beams.lengths, beams.contexts))
         said = Said(tokens, lengths, contexts, min(self.steps), max(self.steps))
-        return self.rules(said, log_probs.flatten(0, 1)).view(rows, live, -1)
+        return self.rules(said, log_probs.flatten(0, 1), reuse=True).view(rows, live, -1)
 
     def _continuations(self, scores: Tensor, log_probs: Tensor) -> Continuations:
         """The 2K best continuations of each beam, best first."""

@@ -180,27 +180,29 @@ class Rules:
     bans: tuple[Ban, ...] = ()
     forced: tuple[Warp, ...] = ()
 
-    def __call__(self, said: Said, log_probs: Tensor) -> Tensor:
-        """(N, V) log-probabilities in, (N, V) scores out; the input stays as it was."""
+    def __call__(self, said: Said, log_probs: Tensor, *, reuse: bool = False) -> Tensor:
+        """(N, V) log-probabilities in, (N, V) scores out.
+
+        The input stays as it was; with ``reuse`` its banned places may be at minus infinity afterwards.
+        """
         scores = log_probs
         for penalty in self.penalties:
             scores = penalty(said, scores)
-        scores = _without(scores, [ids for ban in self.bans if (ids := ban.banned(said)) is not None])
+        banned = [ids for ban in self.bans if (ids := ban.banned(said)) is not None]
+        if banned:
+            mine = scores is not log_probs or (reuse and not self.forced)  # a forced token's own score is still wanted
+            scores = _without(scores if mine else scores.clone(), banned)
         for forced in self.forced:
             scores = forced(said, scores)
         return scores
 
 
 def _without(scores: Tensor, banned: Sequence[Tensor]) -> Tensor:
-    """A copy of the (N, V) scores with the banned ids at minus infinity; NOTHING falls into a spare last column."""
-    if not banned:
-        return scores
-    rows, size = scores.shape
+    """The (N, V) scores with the banned ids at minus infinity, in place."""
     ids = torch.cat(tuple(banned), dim=1)
-    wide = scores.new_empty((rows, size + 1))
-    wide[:, :size] = scores
-    wide.scatter_(1, torch.where(ids < 0, size, ids).clamp(max=size), -torch.inf)
-    return wide[:, :size]
+    row, place = ((ids >= 0) & (ids < scores.shape[1])).nonzero(as_tuple=True)
+    scores[row, ids[row, place]] = -torch.inf
+    return scores
 
 
 def rules_for(config: DecodingConfig, eos_id: int, banned: Sequence[Sequence[int]] = ()) -> Rules:

@@ -24,7 +24,10 @@ class Seq2Seq(Protocol):
         ...
 
     def step(self, last_ids: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """(N,) newest ids -> (N, V) float32 log-probabilities of the next token, and the state after them."""
+        """(N,) newest ids -> (N, V) float32 log-probabilities of the next token, and the state after them.
+
+        The tensor of log-probabilities is the caller's, who may write into it.
+        """
         ...
 
     def reorder(self, state: DecoderState, rows: Tensor) -> DecoderState:

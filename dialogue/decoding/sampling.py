@@ -105,7 +105,7 @@ class Sampler:
         table = self.table
         some = slice(None, None, self.samples) if self.fresh else slice(None)
         said = Said(table.tokens[some], table.lengths[some], table.contexts[some], min(self.steps), max(self.steps))
-        return warp(self.rules(said, log_probs), self.warpers)
+        return warp(self.rules(said, log_probs, reuse=True), self.warpers)
 
     def _next(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """(M,) next token of each row, and (M,) whether it had any."""

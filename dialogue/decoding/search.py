@@ -2,9 +2,8 @@
 
 The loop owns the model's rows, the searches (beam.py, sampling.py) own the bookkeeping and never see the model::
 
-    admit: encode the newcomers, one row each
+    admit: encode the newcomers, one row each, and put them beside the rest
     step:  last tokens -> model -> log-probabilities -> each search: parents of its survivors -> model follows them
-           newcomers take their first step on their own, then join the rest
 
 Requests of one configuration share tensors; a request's answer never depends on who else is there.
 """
@@ -12,7 +11,7 @@ Requests of one configuration share tensors; a request's answer never depends on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -42,15 +41,6 @@ _BEAMS: Mapping[Strategy, type[Beam]] = {
 }
 
 
-@dataclass(slots=True)
-class _Batch:
-    """A model state and the searches that its rows belong to: ``rows`` holds each search's row numbers in the state."""
-
-    state: DecoderState
-    searches: dict[Kind, Search]
-    rows: dict[Kind, Tensor]
-
-
 class Decoder:
     """A live batch of requests over one model. Not thread-safe: one thread owns a decoder.
 
@@ -69,28 +59,28 @@ class Decoder:
     ) -> None:
         self.model, self.start_id, self.eos_id, self.pad_id = model, start_id, eos_id, pad_id
         self.device, self.on_step = torch.device(device), on_step
-        self._batches: list[_Batch] = []  # the live one first, then newcomers that have no token yet
+        self._state: DecoderState = None
+        self._searches: list[tuple[Kind, Search]] = []  # each has its rows of the state in one piece, in this order
 
     @property
     def live(self) -> tuple[int, ...]:
         """The ids of all requests that are not finished."""
-        return tuple(i for batch in self._batches for search in batch.searches.values() for i in search.ids)
+        return tuple(i for _, search in self._searches for i in search.ids)
 
     @property
     def live_rows(self) -> int:
         """How many rows the model has to work on now."""
-        return sum(search.rows for batch in self._batches for search in batch.searches.values())
+        return sum(search.rows for _, search in self._searches)
 
     @property
     def progress(self) -> dict[int, int]:
         """The number of tokens that each live request has so far."""
-        searches = [search for batch in self._batches for search in batch.searches.values()]
-        return {i: steps for search in searches for i, steps in zip(search.ids, search.steps, strict=True)}
+        return {i: steps for _, search in self._searches for i, steps in zip(search.ids, search.steps, strict=True)}
 
     @property
     def can_admit(self) -> bool:
         """Whether newcomers may join now: always when nothing is live, else if the model can join rows."""
-        return not self._batches or isinstance(self.model, JoinableSeq2Seq)
+        return not self._searches or isinstance(self.model, JoinableSeq2Seq)
 
     @torch.inference_mode()
     def admit(self, requests: Sequence[DecodingRequest]) -> None:
@@ -105,15 +95,16 @@ class Decoder:
         kinds: dict[Kind, list[DecodingRequest]] = {}
         for request in requests:
             kinds.setdefault(_kind(request), []).append(request)
-        self._batches.append(self._encoded(kinds))
+        state = self._encoded([request for members in kinds.values() for request in members])
+        searches = [(kind, self._search(kind, members)) for kind, members in kinds.items()]
+        self._state = cast(JoinableSeq2Seq, self.model).join(self._state, state) if self._searches else state
+        self._searches += searches
 
-    def _encoded(self, kinds: Mapping[Kind, Sequence[DecodingRequest]]) -> _Batch:
-        ordered = [request for members in kinds.values() for request in members]
-        ids = rectangle([tuple(request.input_ids) for request in ordered], self.device, self.pad_id)
-        lengths = torch.tensor([len(request.input_ids) for request in ordered], device=self.device)
+    def _encoded(self, requests: Sequence[DecodingRequest]) -> DecoderState:
+        ids = rectangle([tuple(request.input_ids) for request in requests], self.device, self.pad_id)
+        lengths = torch.tensor([len(request.input_ids) for request in requests], device=self.device)
         mask = (torch.arange(ids.shape[1], device=self.device) < lengths[:, None]).long()
-        searches = {kind: self._search(kind, members) for kind, members in kinds.items()}
-        return _Batch(self.model.encode(ids, mask), searches, _contiguous(searches, self.device))
+        return self.model.encode(ids, mask)
 
     def _search(self, kind: Kind, members: Sequence[DecodingRequest]) -> Search:
         config, banned = kind
@@ -125,63 +116,55 @@ class Decoder:
     @torch.inference_mode()
     def step(self) -> list[Finished]:
         """One token for every live request; returns those that are done, whose rows have left the batch."""
-        done = [finished for batch in self._batches for finished in self._advance(batch)]
-        self._batches = [batch for batch in self._batches if batch.searches]
-        while len(self._batches) > 1:
-            self._join(self._batches[0], self._batches.pop(1))
+        done = self._advance() if self._searches else []
         if self.on_step is not None:
             self.on_step(self.progress)
         return done
 
-    def _advance(self, batch: _Batch) -> list[Finished]:
-        """A step of the model and of all searches of a batch; afterwards each search's rows lie together."""
-        rows = torch.cat([batch.rows[kind] for kind in batch.searches])
-        last = torch.cat([search.last_ids for search in batch.searches.values()])
-        if not _in_order(rows):
-            last = torch.empty_like(last).scatter_(0, rows, last)
-        log_probs, batch.state = self.model.step(last, batch.state)
-        parents, done = [], []
-        for kind, search in batch.searches.items():
-            mine = batch.rows[kind]
-            own = log_probs if len(mine) == len(log_probs) and _in_order(mine) else log_probs.index_select(0, mine)
-            survivors, finished = search.advance(own)
-            parents.append(mine[survivors])
+    def _advance(self) -> list[Finished]:
+        """A step of the model and of all searches; afterwards those of one kind, newcomers' too, are one."""
+        last = torch.cat([search.last_ids for _, search in self._searches])
+        log_probs, self._state = self.model.step(last, self._state)
+        parents: dict[Kind, list[Tensor]] = {}
+        merged: dict[Kind, Search] = {}
+        done, first = [], 0
+        for kind, search in self._searches:
+            size = search.rows
+            survivors, finished = search.advance(log_probs[first : first + size])
             done += finished
-        self._follow(batch, torch.cat(parents), len(log_probs))
+            if search.ids:
+                parents.setdefault(kind, []).append(survivors + first)
+                merged[kind] = _merged(merged.get(kind), search)
+            first += size
+        self._searches = list(merged.items())
+        self._follow([rows for several in parents.values() for rows in several], first)
         return done
 
-    def _follow(self, batch: _Batch, parents: Tensor, before: int) -> None:
+    def _follow(self, parents: Sequence[Tensor], before: int) -> None:
         """Let the model's rows follow the survivors, where they are not the same rows already."""
-        batch.searches = {kind: search for kind, search in batch.searches.items() if search.ids}
-        batch.rows = _contiguous(batch.searches, self.device)
-        if batch.searches and not (len(parents) == before and _in_order(parents)):
-            batch.state = self.model.reorder(batch.state, parents)
-
-    def _join(self, live: _Batch, new: _Batch) -> None:
-        """Put the rows of ``new`` after those of ``live``; searches of one kind become one."""
-        offset = sum(search.rows for search in live.searches.values())
-        live.state = cast(JoinableSeq2Seq, self.model).join(live.state, new.state)
-        for kind, search in new.searches.items():
-            rows = new.rows[kind] + offset
-            if kind in live.searches:
-                live.searches[kind].merge(search)  # type: ignore[arg-type]
-                live.rows[kind] = torch.cat([live.rows[kind], rows])
-            else:
-                live.searches[kind], live.rows[kind] = search, rows
+        if not self._searches:
+            self._state = None
+            return
+        rows = torch.cat(list(parents))
+        if not (len(rows) == before and _in_order(rows)):
+            self._state = self.model.reorder(self._state, rows)
 
     @torch.inference_mode()
     def drop(self, request_id: int) -> bool:
         """Forget a request; its rows leave at once, the others go on unchanged. False if it is not live (any more)."""
-        for batch in self._batches:
-            for kind, search in batch.searches.items():
-                if request_id in search.ids:
-                    before = sum(other.rows for other in batch.searches.values())
-                    kept = {other: rows for other, rows in batch.rows.items() if other != kind}
-                    kept[kind] = batch.rows[kind][search.drop(search.ids.index(request_id))]
-                    self._follow(batch, torch.cat([kept[other] for other in batch.searches]), before)
-                    self._batches = [each for each in self._batches if each.searches]
-                    return True
-        return False
+        if request_id not in self.live:
+            return False
+        kept, first = [], 0
+        for _, search in self._searches:
+            size = search.rows
+            rows = torch.arange(size, device=self.device)
+            if request_id in search.ids:
+                rows = search.drop(search.ids.index(request_id))
+            kept.append(rows + first)
+            first += size
+        self._searches = [(kind, search) for kind, search in self._searches if search.ids]
+        self._follow(kept, first)
+        return True
 
 
 def decode(
@@ -206,12 +189,12 @@ def _kind(request: DecodingRequest) -> Kind:
     return replace(request.config, seed=None), request.banned
 
 
-def _contiguous(searches: Mapping[Kind, Search], device: torch.device) -> dict[Kind, Tensor]:
-    """Row numbers when the rows of each search lie together, in the order of the searches."""
-    sizes = [search.rows for search in searches.values()]
-    starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    spans = [torch.arange(start, start + size, device=device) for start, size in zip(starts, sizes, strict=True)]
-    return dict(zip(searches, spans, strict=True))
+def _merged(first: Search | None, second: Search) -> Search:
+    """Both as one; they are of one kind and have their first step behind them."""
+    if first is None:
+        return second
+    first.merge(second)  # type: ignore[arg-type]
+    return first
 
 
 def _in_order(rows: Tensor) -> bool:

@@ -55,6 +55,8 @@ class TopP:
 
     def __call__(self, scores: Tensor) -> Tensor:
         """(N, V) -> (N, V)."""
+        if self.p == 1:  # all of them: sums of rounded probabilities may reach 1 early
+            return scores
         return scores.masked_fill(~_first_reaching(self.p, scores, scores.softmax(dim=-1)), -torch.inf)
 
 

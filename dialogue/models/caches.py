@@ -125,7 +125,10 @@ class PrefixCache:
         self.bias = _bias(hidden)[:, None] if bool(hidden.any()) else None
 
     def write(self, layer: int, both: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 2, H, D) newest keys and values -> all of the layer, (G, H, extent, D) each; see ``bias`` (G, 1, K, …)."""
+        """(N, 2, H, D) newest keys and values -> the layer's keys and values, (G, H, extent, D) each.
+
+        ``bias`` (G, 1, K, extent) says what each row sees of them; None: everything.
+        """
         cells = self._values[layer]
         cells[:, self.groups.group, :, self._new] = both
         live = cells[:, : self.groups.groups, :, : self.extent]

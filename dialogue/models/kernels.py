@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dialogue.errors import UnknownName
 from dialogue.models.linear import Linear, fast_dtype, pack
-from dialogue.models.quantise import int8_linear, wide_head
+from dialogue.models.quantise import int8_linear, screened_head
 
 DTYPES = ("auto", "float32", "bfloat16", "int8")
 
@@ -60,5 +60,5 @@ def choose_kernels(dtype: str) -> Kernels:
     if dtype not in DTYPES:
         raise UnknownName("dtype", dtype, DTYPES)
     if dtype == "int8":
-        return Kernels(torch.float32, int8_linear, wide_head(torch_dtype("auto")))
+        return Kernels(torch.float32, int8_linear, screened_head)
     return plain_kernels(torch_dtype(dtype))

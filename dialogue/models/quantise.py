@@ -8,16 +8,16 @@ to the vocabulary in int8 as well, 3.462 with the second feed-forward matrix kep
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dialogue.models.linear import PLAIN_ACTIVATIONS, Int8Product, Linear, int8_works, pack
+from dialogue.decoding.topk import top
+from dialogue.models.linear import PLAIN_ACTIVATIONS, Int8Product, Linear, int8_works
 
 LARGEST = 127
 ZERO_POINT = 128
+_HALF_UP = torch.tensor(ZERO_POINT + 0.5)
 
 
 def quantised(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -28,9 +28,9 @@ def quantised(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def row_codes(x: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, I) activations -> unsigned codes around 128 and the (N, 1) scales with ``x ~ (codes - 128) * scales``."""
-    scales = x.abs().amax(-1, keepdim=True).float().clamp_min_(1e-12).mul_(1 / LARGEST)
-    return (x / scales).add_(ZERO_POINT + 0.5).to(torch.uint8), scales
+    """(N, I) float32 activations -> unsigned codes around 128, (N, 1) scales with ``x ~ (codes - 128) * scales``."""
+    scales = x.abs().amax(-1, keepdim=True).clamp_min_(1e-12).mul_(1 / LARGEST)
+    return torch.addcdiv(_HALF_UP, x, scales).to(torch.uint8), scales
 
 
 class PlainInt8Product:
@@ -50,16 +50,14 @@ class Int8Linear:
     def __init__(self, weight: Tensor, bias: Tensor | None, activation: str | None) -> None:
         codes, scales = quantised(weight)
         self._product = Int8Product(codes, scales) if int8_works() else PlainInt8Product(codes, scales)
-        self._bias = None if bias is None else bias.detach().float().clone()
+        self._bias = torch.zeros(1) if bias is None else bias.detach().float().clone()
         self._activation = PLAIN_ACTIVATIONS[activation]
         self._outputs = len(codes)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(…, I) -> (…, O)."""
         codes, scales = row_codes(x.reshape(-1, x.shape[-1]))
-        y = self._product(codes).mul_(scales)
-        if self._bias is not None:
-            y.add_(self._bias)
+        y = torch.addcmul(self._bias, self._product(codes), scales)
         return self._activation(y).view(*x.shape[:-1], self._outputs)
 
 
@@ -68,11 +66,29 @@ def int8_linear(weight: Tensor, bias: Tensor | None = None, activation: str | No
     return Int8Linear(weight, bias, activation)
 
 
-def wide_head(dtype: torch.dtype) -> Callable[..., Linear]:
-    """The projection to the vocabulary is kept in ``dtype``: rounding there moves the choice between words itself."""
+CANDIDATES = 32
+"""Words a row whose scores are worked out anew from the unrounded weights: more than a step of ten beams looks at."""
 
-    def make(weight: Tensor, bias: Tensor | None = None, activation: str | None = None) -> Linear:
-        product = pack(weight, bias, dtype=dtype, activation=activation)
-        return lambda x: product(x.to(dtype))
 
-    return make
+class ScreenedHead:
+    """The projection to the vocabulary: all words in int8, then the best ones again with the weights as they were.
+
+    Rounding there would move the choice between words itself; of the words that a search chooses between, it does not.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        """``weight`` (V, I) is kept, as it is: a mapped checkpoint costs only the rows that are looked at."""
+        self._all = Int8Linear(weight, bias, None)
+        self._weight, self._bias = weight, bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, I) -> (N, V) float32."""
+        y = self._all(x)
+        best = top(y, min(CANDIDATES, y.shape[1]))[1]
+        exact = (F.embedding(best, self._weight).float() @ x[..., None].float()).squeeze(-1)
+        return y.scatter_(1, best, exact if self._bias is None else exact + self._bias[best])
+
+
+def screened_head(weight: Tensor, bias: Tensor | None = None, activation: str | None = None) -> Linear:
+    """The product behind all blocks; see :class:`ScreenedHead`. There is no activation after it."""
+    return ScreenedHead(weight.detach(), None if bias is None else bias.detach().float())

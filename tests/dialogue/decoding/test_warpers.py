@@ -50,8 +50,8 @@ def test_the_nucleus_is_the_smallest_set_of_best_tokens_that_reaches_p(seed: int
     scores = random_scores(seed, rows=1)
     kept = TopP(p)(scores).isfinite()[0]
     probs = scores[0].double().softmax(dim=0)
-    assert probs[kept].sum() >= p - 1e-9
-    assert probs[kept].sum() - probs[kept].min() < p
+    assert probs[kept].sum() >= p - 1e-6  # the nucleus is found with sums of float32 probabilities
+    assert probs[kept].sum() - probs[kept].min() < p + 1e-6
     assert kept.all() or probs[kept].min() >= probs[~kept].max()
 
 
