@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from dialogue.errors import UserError
+
+SUMMED = ("hours", "energy_kwh", "co2_kg", "cost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,17 @@ class Footprint:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a record."""
         return asdict(self)
+
+
+def with_earlier(path: Path, stretch: Footprint) -> Footprint:
+    """This stretch of a run and those before it, which the file at ``path`` sums up; the file is brought up to date."""
+    total = stretch
+    if path.is_file():
+        earlier = Footprint(**json.loads(path.read_text(encoding="utf-8")))
+        sums = {name: getattr(earlier, name) + getattr(stretch, name) for name in SUMMED}
+        total = replace(stretch, **sums)
+    path.write_text(json.dumps(asdict(total)) + "\n", encoding="utf-8")
+    return total
 
 
 class Meter:

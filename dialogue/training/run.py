@@ -21,7 +21,7 @@ from dialogue.training.data import OWN, Data, Filtering, mix_of, prepare
 from dialogue.training.evaluate import Score, in_chat_template, scores, validation
 from dialogue.training.examples import Batch, Sampler, ahead, batches
 from dialogue.training.export import export
-from dialogue.training.footprint import Footprint, Meter
+from dialogue.training.footprint import Footprint, Meter, with_earlier
 from dialogue.training.network import ReplyLoss, build, trained_parameters
 from dialogue.training.recipes import Recipe
 from dialogue.training.tokenizer import kept_tokenizer
@@ -89,7 +89,7 @@ def _run(
     if options.measured_replies and data.valid:
         say("Measuring on held-out talks …")
         add_scores(perplexity, "after", scores(model, validation(data.valid, options.measured_replies)))
-    used = meter.footprint() if meter else None
+    used = with_earlier(places.folder / "footprint.json", meter.footprint()) if meter else None
     record = make_record(recipe, options.name, data, progress, perplexity, used)
     if places.export is not None and parallel.rank() == 0:
         export(places.export, model, recipe, tokenizer, base.sha256, model_card(record), record)
