@@ -90,8 +90,15 @@ def open_model(settings: Settings, on_progress: Callable[[str], None] = lambda l
 
     from dialogue.models.loading import load
 
-    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    torch.set_num_threads(settings.threads or cores())
     return load(settings.model or None, dtype=settings.dtype, on_progress=on_progress)
+
+
+def cores() -> int:
+    """Processor cores that this process may use; where the system cannot say (macOS), all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 async def _filter(settings: Settings) -> SafetyFilter:

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     )
     model: str = Field("", description="model name, checkpoint folder or hub id; empty: the default model")
     dtype: str = Field("auto", description="precision of the weights: auto, float32, bfloat16 or int8")
-    threads: int = Field(0, ge=0, le=256, description="processor threads for the model; 0: all cores")
+    threads: int = Field(0, ge=0, le=256, description="processor threads for the model; 0: one per core it may use")
     persona: str = Field("robin", description="persona card that conversations start with")
     preset: str = Field("", description="decoding preset; empty: the model's own")
     reply_timeout_s: float = Field(60.0, gt=0, description="seconds until a message is answered or given up")
