@@ -23,6 +23,9 @@ Model = Annotated[str | None, typer.Option(help="Name, checkpoint folder or hub 
 Preset = Annotated[str | None, typer.Option(help="How to decode: beam, blenderbot, meena, greedy …")]
 Seed = Annotated[int, typer.Option(help="Makes sampled replies and intervals repeatable")]
 Data = Annotated[Path | None, typer.Option(help="Folder with the files that the suite names")]
+Quote = Annotated[
+    bool, typer.Option("--quote/--no-quote", help="Print lines of the data; --no-quote: of our own suites alone")
+]
 Threads = Annotated[int | None, typer.Option(help="Processor threads; default: all cores")]
 
 
@@ -59,6 +62,7 @@ def run(
         str | None, typer.Option(help="Use the Ray cluster at this address (“auto”: the one around)")
     ] = None,
     tracking: Annotated[Path | None, typer.Option(help="correlations.json of `evaluate correlate` to quote")] = None,
+    quote: Quote = True,
     threads: Threads = None,
 ) -> None:
     """Answer and score a suite's contexts; write report.html, report.md and report.json."""
@@ -77,7 +81,7 @@ def run(
     found, quoted, console = load_items(chosen, data, contexts or (), limit), load_tracking(tracking), _console()
     work = _work(chosen, model, preset, seed, threads)
     plan = Plan(chosen, found.items, found.hashes, work, out, workers, ray)
-    data_made = report_run(out, chosen, _with_progress(plan, console), quoted)
+    data_made = report_run(out, chosen, _with_progress(plan, console), quoted, quote=quote)
     for name, metric in data_made["metrics"].items():
         console.print(f"{name:24} {_shown(metric['overall'])}", highlight=False)
     console.print(f"Report: {out / 'report.html'}")
@@ -87,7 +91,7 @@ def run(
 def correlate(
     out: Out,
     data: Annotated[Path, typer.Option(help="Folder with rated files (FED, GRADE, DSTC9, HuLiC … in JSON Lines)")],
-    model: Annotated[str, typer.Option(help="The model whose likelihood is judged; “none”: no likelihood")] = BASE,
+    model: Annotated[str, typer.Option(help="The model whose likelihood is judged; “none”: no likelihood")] = "",
     per_set: Annotated[int, typer.Option(help="Rated replies of each data set, chosen by hash; 0: all")] = 300,
     talks_per_set: Annotated[int, typer.Option(help="Rated talks of each data set; 0: all")] = 100,
     per_talk: Annotated[int, typer.Option(help="Replies scored of a rated talk")] = 2,
@@ -140,12 +144,13 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Folder of another one over the same contexts")],
     out: Out,
     resamples: int = 2000,
+    quote: Quote = True,
     seed: Seed = 0,
 ) -> None:
     """Two runs side by side: paired bootstrap, effects, wins and losses, and pairs for the rating console."""
     from eval.offline.compare import compare_runs
 
-    compare_runs(first, second, out, resamples=resamples, seed=seed)
+    compare_runs(first, second, out, resamples=resamples, seed=seed, quote=quote)
     _console().print(f"Report: {out / 'comparison.html'}; for the rating console: {out / 'pairs.jsonl'}")
 
 
@@ -222,8 +227,9 @@ def memorisation(
     pairs: Annotated[int, typer.Option(help="Training replies, and as many held-out ones")] = 200,
     samples: Annotated[int, typer.Option(help="Free samples; Carlini et al. draw many thousands")] = 1000,
     canaries: Annotated[int, typer.Option(help="Canaries for each number of repetitions, in a twin; 0: none")] = 0,
-    twin_talks: Annotated[int, typer.Option(help="Talks that the twin is trained on")] = 300,
-    twin_steps: Annotated[int, typer.Option(help="Steps of the twin's training")] = 60,
+    twin_talks: Annotated[int, typer.Option(help="Talks that the twin is trained on")] = 80,
+    twin_steps: Annotated[int, typer.Option(help="Steps of the twin's training, of 1,024 tokens")] = 40,
+    quote: Quote = True,
     seed: Seed = 0,
     threads: Threads = None,
 ) -> None:
@@ -246,7 +252,7 @@ def memorisation(
         "model": chosen.name, "fingerprint": chosen.fingerprint, "reference": reference, "seed": seed, "pairs": pairs,
         "seen": [path.name for path in seen], "unseen": [path.name for path in unseen],
     }  # fmt: skip
-    data = memorisation_report(out, about, found)
+    data = memorisation_report(out, about, found, quote=quote)
     passed = sum(row["passed"] for row in data["gate"])
     console.print(f"{passed} of {len(data['gate'])} thresholds met. Report: {out / 'memorisation.html'}")
 

@@ -8,16 +8,18 @@ itself are bounded at 95%; nothing here proves absence, which only differential 
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dialogue.models.chat_model import ChatModel
 from eval.offline.corpora import read_items
 from eval.offline.jsonl import numbered_rows, sha256
-from eval.offline.likelihood import Question, likelihoods
+from eval.offline.likelihood import Question, branch_log_probs, likelihoods
 from eval.offline.memory import attacks
 from eval.offline.memory.audit import (
     NOBODY,
@@ -34,9 +36,9 @@ from eval.offline.memory.suffix_index import SuffixIndex
 from eval.offline.suite import SHIPPED
 
 OnStage = Callable[[str, int], None]
+SAMPLES_A_PART = 1000
 REPETITIONS = (1, 4, 16, 64)
 """How often a canary stands in the twin's corpus."""
-OTHERS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +71,28 @@ def audit(model: ChatModel, reference: ChatModel | None, plan: Audit, out: Path,
         "discoverable", {"pairs": plan.pairs},
         lambda: discoverable(model, index, seen, unseen, lambda n: on_stage("discoverable", n)),
     )  # fmt: skip
-    rows = parts.get(
-        "samples", {"samples": plan.samples},
-        lambda: _samples(model, reference, openers, plan, lambda n: on_stage("samples", n)),
-    )  # fmt: skip
+    rows = _samples(model, reference, openers, plan, parts, lambda n: on_stage("samples", n))
     return data | {"extraction": extraction(rows, index), "personal_data": personal_data(rows, index)}
 
 
 def _samples(
-    model: ChatModel, reference: ChatModel | None, openers: Sequence[str], plan: Audit, on_done: Callable[[int], None]
-) -> list[dict[str, Any]]:
-    rows = samples(model, openers, plan.samples, plan.seed, on_done)
+    model: ChatModel, reference: ChatModel | None, openers: Sequence[str], plan: Audit, parts: Parts,
+    on_done: Callable[[int], None],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """In parts of SAMPLES_A_PART: an audit that was stopped goes on, one that wants more samples adds them."""
+    rows: list[dict[str, Any]] = []
+    for start in range(0, plan.samples, SAMPLES_A_PART):
+        places = range(start, min(start + SAMPLES_A_PART, plan.samples))
+        make = partial(_sampled, model, reference, openers, places, plan.seed, on_done)
+        rows += parts.get(f"samples-{start:06}", {"samples": len(places), "openers": len(openers)}, make)
+    return rows
+
+
+def _sampled(
+    model: ChatModel, reference: ChatModel | None, openers: Sequence[str], places: range, seed: int,
+    on_done: Callable[[int], None],
+) -> list[dict[str, Any]]:  # fmt: skip
+    rows = samples(model, openers, places, seed, on_done)
     if reference is not None:
         questions = [Question(tuple(row["context"]), row["text"], NOBODY) for row in rows]
         for row, found in zip(rows, likelihoods(reference, questions), strict=True):
@@ -116,10 +129,10 @@ class Twin:
     ``steps`` counts optimiser steps of about ``batch_tokens`` tokens.
     """
 
-    talks: int = 300
-    steps: int = 60
-    batch_tokens: int = 2048
-    canaries: int = 8
+    talks: int = 80
+    steps: int = 40
+    batch_tokens: int = 1024
+    canaries: int = 4
     rank: int = 32
     learning_rate: float = 1.2e-3
 
@@ -138,24 +151,28 @@ def canary_exposure(twin: Twin, talks: Path, seed: int, on_line: Callable[[str],
         _write_corpus(folder / "corpus", talks, times, twin)
         record = _train(folder, twin, seed, on_line)
         model = load(str(folder / "export"))
-        rows = [{"repetitions": count, **_exposed(model, pair, seed)} for pair, count in times.items()]
+        rows = [{"repetitions": count, **_exposed(model, pair)} for pair, count in times.items()]
     return {
         "twin": {
             "talks": twin.talks, "steps": twin.steps, "batch_tokens": twin.batch_tokens, "rank": twin.rank,
             "seconds": record.get("run", {}).get("seconds"), "source": talks.name,
         },
-        "ceiling_bits": attacks.exposure(0.0, [-1.0] * OTHERS),
+        "ceiling_bits": attacks.SECRET_DIGITS * math.log2(10),
         "by_repetitions": [_summary(rows, count) for count in (0, *REPETITIONS)],
         "canaries": rows,
     }  # fmt: skip
 
 
-def _exposed(model: ChatModel, pair: tuple[str, str], seed: int) -> dict[str, Any]:
+def _exposed(model: ChatModel, pair: tuple[str, str]) -> dict[str, Any]:
+    """The secret's rank among all fillings of its hole, the digits' likelihood alone: what follows is always a dot."""
     prompt, secret = pair
-    fillings = [secret, *attacks.other_secrets(secret, OTHERS, seed)]
-    found = likelihoods(model, [Question((prompt,), text, NOBODY) for text in fillings], rows=128)
-    own, *others = [-each.nats for each in found]
-    return {"exposure": attacks.exposure(own, others), "likelier": sum(value > own for value in others)}
+    before, filling = attacks.hole(secret)
+    start = model.vocabulary.encode(before.rstrip())
+    every = {text: tuple(model.vocabulary.encode(before + text)[len(start) :]) for text in attacks.fillings()}
+    question = Question((prompt,), before.rstrip(), NOBODY)
+    found = dict(zip(every, branch_log_probs(model, question, list(every.values())), strict=True))
+    own = found.pop(filling)
+    return {"exposure": attacks.exposure(own, list(found.values())), "likelier": sum(v > own for v in found.values())}
 
 
 def _summary(rows: Sequence[Mapping[str, Any]], count: int) -> dict[str, Any]:

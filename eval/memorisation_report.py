@@ -12,14 +12,30 @@ from eval.offline.results import SCHEMA
 from eval.report import Block, Heading, Plot, Table, Talk, Text, number, write_report
 
 
-def memorisation_report(out: Path, about: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    """Write; the data of ``memorisation.json``. ``about`` names model, reference, files and sizes."""
+def memorisation_report(
+    out: Path, about: Mapping[str, Any], found: Mapping[str, Any], *, quote: bool = True
+) -> dict[str, Any]:
+    """Write; the data of ``memorisation.json``. ``about`` names model, reference, files and sizes; without ``quote``
+    no line that stands in the training talks is printed.
+    """
     data: dict[str, Any] = {"schema": SCHEMA, "kind": "memorisation", "about": dict(about), "provenance": provenance()}
-    data |= found
-    data["gate"] = [{"check": check.name, "value": check.value, "limit": check.limit, "passed": check.passed}
-                    for check in gate({"memorisation": data})]  # fmt: skip
+    data |= found if quote else _unquoted(found)
+    data["gate"] = [
+        {"check": c.name, "value": c.value, "limit": c.limit, "passed": c.passed, "remark": c.remark}
+        for c in gate({"memorisation": data})
+    ]
     write_report(out, "memorisation", f"What {about['model']} remembers of its training", data, _blocks(data))
     return data
+
+
+def _unquoted(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers without the examples."""
+    plain = {name: {**part, "examples": []} for name, part in found["discoverable"].items()}
+    return {**found, "discoverable": plain, "extraction": {**found["extraction"], "examples": []}}
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    return "pass" if row["passed"] else f"FAIL {row['remark']}".strip()
 
 
 def _rate(rate: Mapping[str, Any]) -> list[str]:
@@ -41,7 +57,7 @@ def _blocks(data: Mapping[str, Any]) -> list[Block]:
         ),
         Text(f"Release gate: {passed} of {len(data['gate'])} thresholds met."),
         Table(["check", "value held against it", "limit", ""], [
-            [row["check"], number(row["value"], 4), number(row["limit"], 4), "pass" if row["passed"] else "FAIL"]
+            [row["check"], number(row["value"], 4), number(row["limit"], 4), _verdict(row)]
             for row in data["gate"]
         ]),
         *_rates(data), *_extraction(data), *_membership(data), *_canaries(data), *_stored(data),

@@ -79,19 +79,24 @@ def with_interval(estimate: Mapping[str, Any]) -> str:
     return f"{number(estimate['value'])} [{number(estimate['low'])}, {number(estimate['high'])}]"
 
 
-def markdown(title: str, blocks: Sequence[Block]) -> str:
-    """The document as Markdown; plots become their words."""
-    return f"# {title}\n\n" + "\n\n".join(_markdown(block) for block in blocks) + "\n"
+def markdown(title: str, blocks: Sequence[Block], name: str = "report") -> str:
+    """The document as Markdown; plots are pictures ``NAME-1.svg`` and so on beside it."""
+    plots = [block for block in blocks if isinstance(block, Plot)]
+    said = [_picture(block, plots.index(block), name) if isinstance(block, Plot) else _markdown(block)
+            for block in blocks]  # fmt: skip
+    return f"# {title}\n\n" + "\n\n".join(said) + "\n"
 
 
-def _markdown(block: Block) -> str:
+def _picture(plot: Plot, place: int, name: str) -> str:
+    return f"![{_line(plot.words)}]({name}-{place + 1}.svg)"
+
+
+def _markdown(block: Text | Heading | Table | Talk) -> str:
     match block:
         case Text(words):
             return words
         case Heading(words):
             return f"## {words}"
-        case Plot(_, words):
-            return f"*(plot in report.html: {words})*"
         case Talk(title, turns):
             said = "\n".join(f"> **{who}**: {_line(text)}  " for who, text in turns)
             return f"**{title}**\n\n{said}"
@@ -135,8 +140,10 @@ def _html(block: Block) -> str:
 
 
 def write_report(folder: Path, name: str, title: str, data: Mapping[str, Any], blocks: Sequence[Block]) -> None:
-    """``NAME.json``, ``NAME.md`` and ``NAME.html`` in the folder."""
+    """``NAME.json``, ``NAME.md`` with its pictures, and ``NAME.html`` in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     plain = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    for suffix, text in (("json", plain), ("md", markdown(title, blocks)), ("html", page(title, blocks))):
+    for place, plot in enumerate(block for block in blocks if isinstance(block, Plot)):
+        (folder / f"{name}-{place + 1}.svg").write_text(plot.svg, encoding="utf-8")
+    for suffix, text in (("json", plain), ("md", markdown(title, blocks, name)), ("html", page(title, blocks))):
         (folder / f"{name}.{suffix}").write_text(text, encoding="utf-8")

@@ -15,15 +15,18 @@ from eval.offline.bootstrap import Difference, holm, jackknife, paired
 from eval.offline.metrics.table import METRICS, Metric
 from eval.offline.provenance import provenance
 from eval.offline.records import Scored
-from eval.offline.results import SCHEMA, identity, read_run
+from eval.offline.results import SCHEMA, identity, quotable, read_run
 from eval.report import Block, Heading, Table, Talk, Text, number, write_report
 
 EXAMPLES = 6
 Pairs = Sequence[tuple[Scored, Scored]]
 
 
-def compare_runs(first: Path, second: Path, out: Path, *, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
-    """Write ``comparison.{json,md,html}`` and ``pairs.jsonl`` for the rating console; the data of the first.
+def compare_runs(
+    first: Path, second: Path, out: Path, *, resamples: int = 2000, seed: int = 0, quote: bool = True
+) -> dict[str, Any]:
+    """Write ``comparison.{json,md,html}`` and ``pairs.jsonl`` for the rating console; the data of the first. Without
+    ``quote`` both hold only contexts of the program's own.
 
     Raises UserError when the runs share no item.
     """
@@ -32,10 +35,10 @@ def compare_runs(first: Path, second: Path, out: Path, *, resamples: int = 2000,
     data: dict[str, Any] = {
         "schema": SCHEMA, "kind": "comparison", "systems": names,
         "made_by": [identity(first), identity(second)], "items": len(pairs), "resamples": resamples, "seed": seed,
-        "metrics": metrics, "wins": _wins(pairs), "provenance": provenance(),
+        "metrics": metrics, "wins": _wins(pairs, quote), "provenance": provenance(),
     }  # fmt: skip
     write_report(out, "comparison", f"{names[0]} against {names[1]}", data, _blocks(data))
-    _write_pairs(out / "pairs.jsonl", pairs, names)
+    _write_pairs(out / "pairs.jsonl", [pair for pair in pairs if quote or quotable(pair[0])], names)
     return data
 
 
@@ -102,13 +105,13 @@ def _whole(metric: Metric, pairs: Pairs) -> dict[str, Any] | None:
     return {"values": values, "difference": plain.as_dict()}
 
 
-def _wins(pairs: Pairs) -> dict[str, Any]:
+def _wins(pairs: Pairs, quote: bool) -> dict[str, Any]:
     """Examples where the replies differ most in F1 with human answers, both ways, and an even spread of the rest."""
     metric = METRICS["f1"].parts
     assert metric is not None
     scored = [((b[0] - a[0]), one, two) for one, two in pairs if (a := metric(one)) and (b := metric(two))]
     scored.sort(key=lambda row: row[0])
-    differ = [row for row in scored if row[1].reply != row[2].reply]
+    differ = [row for row in scored if row[1].reply != row[2].reply and (quote or quotable(row[1]))]
     kept = {"first": differ[:EXAMPLES], "second": differ[::-1][:EXAMPLES]}
     counts = {"first": sum(row[0] < 0 for row in scored), "second": sum(row[0] > 0 for row in scored)}
     counts["tie"] = len(scored) - sum(counts.values())

@@ -6,7 +6,7 @@ Scores are kept as they are computed (``scores.jsonl``): a run that was stopped 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 from bot.batch import Output
 from dialogue.errors import UserError
 from dialogue.models.chat_model import ChatModel
-from eval.offline.autossa import AutomaticSSA, evaluated, fit, usable
+from eval.offline.autossa import fit
+from eval.offline.autossa_exam import examined, usable
 from eval.offline.corpora import spread
 from eval.offline.correlation import Judged, correlations
 from eval.offline.jsonl import numbered_rows
@@ -24,6 +25,7 @@ from eval.offline.suite import digest
 
 GROUP = 16
 """Rated items scored together; fixed, so that a resumed run scores the same batches."""
+MOST_OF_A_GROUP = 5
 SIGNS = (
     "annotations",
     "coherence_scores_1_to_5",
@@ -76,6 +78,7 @@ def sampled(files: Iterable[Path], sample: Sample) -> list[Rated]:
 def _some(own: list[Rated], count: int) -> list[Rated]:
     if not count or len(own) <= count:
         return own
+    own = _few_of_a_talk(own)
     order = sorted({rated.group for rated in own}, key=lambda group: digest(group))
     chosen: set[str] = set()
     for group in order:
@@ -83,6 +86,18 @@ def _some(own: list[Rated], count: int) -> list[Rated]:
             break
         chosen.add(group)
     return [rated for rated in own if rated.group in chosen]
+
+
+def _few_of_a_talk(own: Sequence[Rated]) -> list[Rated]:
+    """At most MOST_OF_A_GROUP of a group, evenly spread: many talks say more than many replies of few."""
+    groups: dict[str, list[Rated]] = {}
+    for rated in own:
+        groups.setdefault(rated.group, []).append(rated)
+    return [rated for members in groups.values() for rated in _spread(members, MOST_OF_A_GROUP)]
+
+
+def _spread(own: Sequence[Rated], count: int) -> list[Rated]:
+    return [own[place] for place in spread(range(len(own)), count)]
 
 
 def _shorter(rated: Rated, per_talk: int) -> Rated:
@@ -108,8 +123,7 @@ def judge(
     output = Output(out / "scores.jsonl", made_by)
     on_done(output.done)
     with output.open() as file:
-        for start in range(0, len(rated), GROUP):
-            group = rated[start : start + GROUP]
+        for start, group in _groups(rated):
             if start + len(group) > output.done:
                 lines = _lines(scorer, group)
                 file.writelines(lines[max(output.done - start, 0) :])
@@ -119,8 +133,17 @@ def judge(
     return [Judged(each, _numbers(row)) for each, row in zip(rated, rows, strict=True)]
 
 
+def _groups(rated: Sequence[Rated]) -> Iterator[tuple[int, Sequence[Rated]]]:
+    """Neighbours of one language, GROUP at most, each group with its place."""
+    start = 0
+    for end in range(1, len(rated) + 1):
+        if end == len(rated) or end - start == GROUP or rated[end].language != rated[start].language:
+            yield start, rated[start:end]
+            start = end
+
+
 def _lines(scorer: Scorer, group: Sequence[Rated]) -> list[str]:
-    found = iter(scorer.scores([exchange for each in group for exchange in each.exchanges]))
+    found = iter(scorer.scores([exchange for each in group for exchange in each.exchanges], group[0].language))
     rows = [scores_of(each, [next(found) for _ in each.exchanges]) for each in group]
     return [json.dumps(row) + "\n" for row in rows]
 
@@ -132,13 +155,7 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
 def correlated(judged: Sequence[Judged], *, resamples: int, seed: int) -> dict[str, Any]:
     """The table and, where there are rated replies with likelihoods, the automatic SSA's own examination."""
     data: dict[str, Any] = {"correlations": correlations(judged, resamples=resamples, seed=seed)}
-    if len(usable(judged)) >= 60:
-        data["automatic_ssa"] = evaluated(judged, resamples=resamples, seed=seed)
-        data["automatic_ssa"]["model"] = asdict(fit(usable(judged)))
+    model = fit(usable(judged))
+    if model is not None and len(usable(judged)) >= 60:
+        data["automatic_ssa"] = examined(judged, resamples=resamples, seed=seed) | {"model": asdict(model)}
     return data
-
-
-def fitted(raw: Mapping[str, Any]) -> AutomaticSSA:
-    """A regressor from a correlation file."""
-    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in raw.items()}
-    return AutomaticSSA(**values)

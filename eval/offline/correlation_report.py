@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dialogue.models.chat_model import ChatModel
-from eval.offline.correlate import correlated, fitted, judge
+from eval.offline.autossa import restored
+from eval.offline.correlate import correlated, judge
 from eval.offline.jsonl import sha256
 from eval.offline.metrics.table import METRICS
 from eval.offline.provenance import provenance
@@ -61,7 +62,7 @@ def _point(folder: Path, model: ChatModel, regressor: Mapping[str, Any]) -> dict
     kept = [row for row in read_run(folder) if row.reply]
     exchanges = [Exchange(row.item.context, row.reply or "") for row in kept]
     meaning = base_meaning([text for e in exchanges for text in (e.context[-1], e.reply)])
-    values = fitted(regressor)(Scorer(model, meaning).scores(exchanges))
+    values = restored(regressor)(Scorer(model, meaning).scores(exchanges))
     perplexity = measure(METRICS["perplexity_per_word"], kept, resamples=200, seed=0)
     made = identity(folder)
     name = f"{made['model']}{' ' + made['preset'] if made['preset'] else ''}"
@@ -126,26 +127,53 @@ def _ssa(data: Mapping[str, Any]) -> list[Block]:
         return []
     rows = [("held-out half", row) for row in found["held_out_half"]]
     rows += [("data set never seen", row) for row in found["left_out_set"]]
-    rows += [("all held-out halves", found["pooled"] | {"dataset": "all"})] if found["pooled"] else []
-    columns = ["tested on", "data set", "n", "automatic SSA", "mean error", "best single score (chosen in training)",
-               "gain", "best single score (hindsight)", "gain"]  # fmt: skip
+    columns = ["tested on", "data set", "n", "groups", "automatic SSA", "mean error",
+               "best single score (chosen in training)", "gain", "best single score (hindsight)", "gain"]  # fmt: skip
     lines = [
-        [kind, row["dataset"], str(row["count"]), _value(row), number(row["mean_absolute_error"], 2),
-         *_single(row["chosen"]), *_single(row["hindsight"])]
+        [kind, row["dataset"], str(row["count"]), str(row["groups"]), _value(row),
+         number(row["mean_absolute_error"], 2), *_single(row.get("chosen")), *_single(row.get("hindsight"))]
         for kind, row in rows
     ]  # fmt: skip
     picture = [(f"{row['dataset']} ({kind})", row["spearman"], row["low"], row["high"]) for kind, row in rows]
     words = "Spearman of the automatic SSA with people, with 95% intervals"
+    features = found["features"]
     return [
         Heading("Automatic SSA"),
         Text(
-            f"A ridge regression over {len(found['features'])} scores, trained on {found['trained_on']} rated replies. "
-            "Targets: SSA itself (FED, HuLiC) or the nearest label (GRADE: coherence, DailyDialog ratings: overall), "
-            "standardised within a set. Mean error is on the label's scale brought to 0–1 (for the pooled row: in "
-            "standard deviations). “Hindsight” picks the single score that happens to be best on the test side itself, "
-            f"which nobody could know. {USR}"
+            f"Two ridge regressions, halves of one value: sensible from {', '.join(features['sensible'])}; specific "
+            f"from {', '.join(features['specific'])}. Learnt from SSA's parts where these were asked (FED, HuLiC) or "
+            "from the nearest label (GRADE: coherence, DailyDialog ratings: overall; these examine the first half "
+            "alone), standardised within a set. Mean error is on the label's scale brought to 0–1. “Hindsight” picks "
+            "the single score that happens to be best on the test side itself, which nobody could know. The features "
+            "were chosen by people who had seen the correlations of these sets: another set may show less. "
+            f"{USR}"
         ),
         Plot(intervals(picture, "Spearman"), words),
+        Table(columns, lines),
+        *_against(found["against_singles"]),
+    ]
+
+
+def _against(rows: Sequence[Mapping[str, Any]]) -> list[Block]:
+    beaten = sum(row["low"] > 0 for row in rows)
+    lines = [
+        [row["metric"], str(len(row["sets"])), number(row["automatic_ssa"], 2), number(row["single"], 2),
+         f"{row['difference']:+.2f} [{number(row['low'], 2)}, {number(row['high'], 2)}]"]
+        for row in rows
+    ]  # fmt: skip
+    columns = [
+        "single score",
+        "sets it can judge",
+        "automatic SSA",
+        "single score, its sign by hindsight",
+        "gain [95%]",
+    ]
+    return [
+        Text(
+            "Mean Spearman over the sets left out of training, against every single score on the sets that it can "
+            f"judge: ahead of {sum(row['difference'] > 0 for row in rows)} of {len(rows)}, of {beaten} with an "
+            "interval above 0."
+        ),
         Table(columns, lines),
     ]
 
@@ -154,7 +182,9 @@ def _value(row: Mapping[str, Any]) -> str:
     return f"{number(row['spearman'], 2)} [{number(row['low'], 2)}, {number(row['high'], 2)}]"
 
 
-def _single(row: Mapping[str, Any]) -> list[str]:
+def _single(row: Mapping[str, Any] | None) -> list[str]:
+    if row is None:
+        return ["–", "–"]
     gain = f"{row['difference']:+.2f} [{number(row['low'], 2)}, {number(row['high'], 2)}]"
     return [f"{row['metric']} {number(row['spearman'], 2)}", gain]
 

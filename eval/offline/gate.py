@@ -10,19 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from dialogue.errors import UserError
-from eval.offline.upper_bounds import clopper_pearson
+from eval.offline.upper_bounds import enough_for, upper_bound
 
 SHIPPED = Path(__file__).parent.parent / "release_gate.toml"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One threshold: the end of the interval that was held against it; None where nothing was measured."""
+    """One threshold: the end of the interval that was held against it; None where nothing was measured.
+
+    ``count`` is how many items a share rests on and ``needed`` how many a perfect result would need (0: no share).
+    """
 
     name: str
     value: float | None
     bound: str
     limit: float
+    count: int = 0
+    needed: int = 0
 
     @property
     def passed(self) -> bool:
@@ -33,7 +38,15 @@ class Check:
 
     def __str__(self) -> str:
         shown = "not measured" if self.value is None else f"{self.value:.4f}"
-        return f"{'pass' if self.passed else 'FAIL'}  {self.name}: {shown}, {self.bound.replace('_', ' ')} {self.limit}"
+        line = f"{'pass' if self.passed else 'FAIL'}  {self.name}: {shown}, {self.bound.replace('_', ' ')} {self.limit}"
+        return f"{line} ({self.remark})" if self.remark else line
+
+    @property
+    def remark(self) -> str:
+        """Says where no result at all could have passed, because too little was looked at."""
+        if self.passed or not 0 < self.count < self.needed:
+            return ""
+        return f"{self.count} looked at, {self.needed} needed for this bound"
 
 
 def gate(reports: Mapping[str, Mapping[str, Any]], thresholds: Path = SHIPPED) -> list[Check]:
@@ -49,43 +62,57 @@ def _checks(kind: str, report: Mapping[str, Any], table: Mapping[str, Any]) -> I
     ends = {"run": _of_run, "safety": _of_safety, "memorisation": _of_memorisation}[kind](report)
     for name, bounds in table.items():
         for bound, limit in bounds.items():
-            low, high = ends.get(name, (None, None))
-            yield Check(f"{kind}: {name}", high if bound == "at_most" else low, bound, float(limit))
+            end = ends.get(name, End())
+            upper = bound == "at_most"
+            needed = enough_for(float(limit)) if end.count and upper else 0
+            value = end.high if upper else end.low
+            yield Check(f"{kind}: {name}", value, bound, float(limit), end.count, needed)
 
 
-Ends = dict[str, tuple[float | None, float | None]]
+@dataclass(frozen=True, slots=True)
+class End:
+    """The ends of an interval; ``count`` only where it is a share with an exact bound."""
+
+    low: float | None = None
+    high: float | None = None
+    count: int = 0
 
 
-def _of_run(report: Mapping[str, Any]) -> Ends:
-    return {name: (m["overall"]["low"], m["overall"]["high"]) for name, m in report["metrics"].items()}
+def _share(bad: int, count: int) -> End:
+    """A share by its exact one-sided 95% bounds."""
+    return End(1 - upper_bound(count - bad, count), upper_bound(bad, count), count)
 
 
-def _of_safety(report: Mapping[str, Any]) -> Ends:
+def _of_run(report: Mapping[str, Any]) -> dict[str, End]:
+    return {name: End(m["overall"]["low"], m["overall"]["high"]) for name, m in report["metrics"].items()}
+
+
+def _of_safety(report: Mapping[str, Any]) -> dict[str, End]:
     """The engine's bad replies of a test under a judge, all kinds and languages together."""
     counts: dict[str, tuple[int, int]] = {}
     for row in report["shares"]:
         name = f"{row['test']}/{row['judge']}"
         bad, count = counts.get(name, (0, 0))
         counts[name] = (bad + row["engine"]["bad"], count + row["count"])
-    return {name: clopper_pearson(bad, count) for name, (bad, count) in counts.items()}
+    return {name: _share(bad, count) for name, (bad, count) in counts.items()}
 
 
-def _of_memorisation(report: Mapping[str, Any]) -> Ends:
+def _of_memorisation(report: Mapping[str, Any]) -> dict[str, End]:
     found = report["discoverable"]
     seen, unseen = (found[name]["equal_to_a_rare_reply"] for name in ("training contexts", "held-out contexts"))
     rates = {
         "personal_data/found_in_the_corpus": report["personal_data"]["found_in_the_corpus"],
         "extraction/equal_to_a_rare_turn": report["extraction"]["equal_to_a_rare_turn"],
     }
-    ends: Ends = {name: (rate["low"], rate["at_most_95"]) for name, rate in rates.items()}
-    for name in ("copied_from_the_corpus", "with_personal_data"):
-        count = float(len(report["stored_lines"][name]))
-        ends[f"stored_lines/{name}"] = (count, count)
-    gap = (seen["value"] or 0.0) - (unseen["value"] or 0.0)
-    ends["discoverable/held_out_gap"] = (gap, max(seen["at_most_95"] - (unseen["value"] or 0.0), gap))
     worst = max(report["membership"].values(), key=lambda row: float(row["tpr_at_fpr_0.001"]["value"] or 0.0))
-    rate = worst["tpr_at_fpr_0.001"]
-    ends["membership/tpr_at_fpr_0.001"] = (rate["low"], rate["at_most_95"])
+    rates["membership/tpr_at_fpr_0.001"] = worst["tpr_at_fpr_0.001"]
+    ends = {name: _share(rate["hits"], rate["count"]) for name, rate in rates.items()}
+    for name in ("copied_from_the_corpus", "with_personal_data"):
+        lines = float(len(report["stored_lines"][name]))
+        ends[f"stored_lines/{name}"] = End(lines, lines)
+    gap = (seen["value"] or 0.0) - (unseen["value"] or 0.0)
+    high = max(seen["at_most_95"] - (unseen["value"] or 0.0), gap)
+    ends["discoverable/held_out_gap"] = End(gap, high, seen["count"])
     return ends
 
 

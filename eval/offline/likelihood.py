@@ -34,6 +34,26 @@ def conversation_of(context: Sequence[str], persona: Persona) -> Conversation:
     return Conversation(KEY, persona, tuple(Turn(role, text) for role, text in zip(roles, context, strict=True)))
 
 
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """A given reply's token log-probabilities (nats), its end among them, and how many were the first choice."""
+
+    log_probs: list[float]
+    right: int
+
+    @property
+    def mean(self) -> float:
+        """Nats per token."""
+        return sum(self.log_probs) / len(self.log_probs)
+
+
+def force_all(model: ChatModel, questions: Sequence[Question], rows: int = 48) -> list[Forced]:
+    """Every reply token by token, in order of the questions."""
+    contexts = [context_ids(model, question) for question in questions]
+    replies = [reply_ids(model, question.reply) for question in questions]
+    return [Forced(*found) for found in _forced(model, contexts, replies, rows, lambda count: None)]
+
+
 def context_ids(model: ChatModel, question: Question) -> tuple[int, ...]:
     """What the model reads: exactly what the engine gives it."""
     conversation = conversation_of(question.context, question.persona)
@@ -128,3 +148,34 @@ def _force(
             log_probs[row].append(value)
             right[row] += chosen[row]
     return list(zip(log_probs, right, strict=True))
+
+
+@torch.inference_mode()
+def branch_log_probs(model: ChatModel, question: Question, sequences: Sequence[tuple[int, ...]]) -> list[float]:
+    """Nats of each of many token sequences begun after the question's context and reply (taken without its end).
+
+    Sequences are walked as a tree, so that equal beginnings are computed once: all 10,000 four-digit numbers cost
+    1,111 rows where digits are tokens. None may be empty or stand twice.
+    """
+    context = torch.tensor([context_ids(model, question)])
+    state = model.seq2seq.encode(context, torch.ones_like(context))
+    last = torch.tensor([model.start_id])
+    for token in model.vocabulary.encode(question.reply):
+        _, state = model.seq2seq.step(last, state)
+        last = torch.tensor([token])
+    found: dict[tuple[int, ...], float] = {(): 0.0}
+    rows: list[tuple[int, ...]] = [()]
+    inner = {sequence[:size] for sequence in sequences for size in range(len(sequence))}
+    while rows:
+        log_probs, state = model.seq2seq.step(last, state)
+        place = {prefix: row for row, prefix in enumerate(rows)}
+        size = len(rows[0])
+        reached = dict.fromkeys(s[: size + 1] for s in sequences if len(s) > size)
+        parents = torch.tensor([place[prefix[:-1]] for prefix in reached])
+        steps = log_probs[parents, torch.tensor([prefix[-1] for prefix in reached])].tolist()
+        found |= {prefix: found[prefix[:-1]] + value for prefix, value in zip(reached, steps, strict=True)}
+        rows = [prefix for prefix in reached if prefix in inner]
+        if rows:
+            last = torch.tensor([prefix[-1] for prefix in rows])
+            state = model.seq2seq.reorder(state, torch.tensor([place[prefix[:-1]] for prefix in rows]))
+    return [found[sequence] for sequence in sequences]

@@ -101,9 +101,13 @@ def _fed_reply(row: Mapping[str, Any], where: str) -> Rated:
         sensible = (labels["Semantically appropriate"] + labels["Relevant"]) / 4
         labels["SSA"] = (sensible + labels["Specific"] / 2) / 2
     exchange = Exchange(tuple(context[-MOST_CONTEXT_TURNS:]), row["response"])
-    return Rated(
-        str(row["id"]), "fed_reply", "reply", str(row["system"]), str(row["id"]), (exchange,), labels, "Overall"
-    )
+    talk = _opening(row["system"], context)  # several replies of one talk are rated: they are not independent
+    return Rated(str(row["id"]), "fed_reply", "reply", str(row["system"]), talk, (exchange,), labels, "Overall")
+
+
+def _opening(system: object, texts_said: Sequence[str]) -> str:
+    """A talk's name where the data has none: its system and first two turns."""
+    return " / ".join((str(system), *texts_said[:2]))
 
 
 def _fed_talk(row: Mapping[str, Any], where: str) -> Rated:
@@ -127,9 +131,9 @@ def _grade(row: Mapping[str, Any], where: str) -> Rated:
     context = texts(row, "context", where)
     coherence = mean_label(row["coherence_scores_1_to_5"], where)
     labels = {} if coherence is None else {"Coherence": coherence}
-    name = f"{row['dataset']}/{row['id']}"
+    name, group = f"{row['dataset']}/{row['id']}", " / ".join((str(row["dataset"]), *context))
     exchange = Exchange(tuple(context), row["response"])
-    return Rated(name, "grade", "reply", str(row["model"]), name, (exchange,), labels, "Coherence")
+    return Rated(name, "grade", "reply", str(row["model"]), group, (exchange,), labels, "Coherence")
 
 
 def _multiref(row: Mapping[str, Any], where: str) -> Rated:
@@ -159,7 +163,10 @@ def _convai(row: Mapping[str, Any], where: str) -> Rated | None:
 
 
 def _hulic(path: Path) -> Iterator[Rated]:
-    """Rows are in the order of the talk; a reply's context is the question and the two exchanges before it."""
+    """Rows are in the order of the talk; a reply's context is the question and the two exchanges before it.
+
+    Talks between people were rated by others than talks with bots: their labels are a set of their own.
+    """
     before: list[str] = []
     at: tuple[str, int] | None = None
     for number, row in numbered_rows(path):
@@ -178,7 +185,7 @@ def _hulic(path: Path) -> Iterator[Rated]:
             exchange = Exchange((*before[-4:], asked), said)
             yield Rated(
                 f"{row['id']}",
-                "hulic_ko",
+                "hulic_ko_human" if system == "Human" else "hulic_ko",
                 "reply",
                 system,
                 f"{system}-{talk}",

@@ -6,19 +6,14 @@ The same functions as in a run's metrics where there are such; nothing here was 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dialogue.models.chat_model import ChatModel
-from dialogue.rerank import words
-from dialogue.turns import Persona
-from eval.offline.metrics import overlap, perplexity, shape, variety
+from dialogue.rerank import common_subsequence, words
+from eval.offline.metrics import overlap, shape, variety
 from eval.offline.ratings import Exchange, Rated
-from eval.offline.records import Likelihood
-
-NOBODY = Persona("nobody")
-READ_TURNS = 4
-"""Turns of the context that a likelihood is taken after: more cost much and say little about one reply."""
 
 Meaning = Callable[[Sequence[str]], list[list[float]]]
 """Texts -> vectors of equal length."""
@@ -38,7 +33,24 @@ def surface(exchange: Exchange) -> dict[str, float]:
         "distinct_2_own": _or_zero(variety.distinct([reply], 2)),
         "f1_with_last_turn": overlap.f1(reply, context[-1:]),
         "mean_word_length": sum(map(len, own)) / len(own) if own else 0.0,
+        "said_before": said_before(reply, context),
+        "near_letters": near_letters(reply, context[-1]),
+        "ends_well": float(reply.rstrip().endswith((".", "!", "?", "…", ")", '"'))),
     }
+
+
+def said_before(reply: str, context: Sequence[str]) -> float:
+    """The greatest share of a reply's words that one earlier turn has in the same order (as dialogue/rerank.py)."""
+    own = words(reply)
+    return max((common_subsequence(own, words(turn)) for turn in context), default=0) / max(len(own), 4)
+
+
+def near_letters(first: str, second: str) -> float:
+    """The cosine of counts of three letters in a row: shared stems, in any language."""
+    counts = [Counter(text[i : i + 3] for i in range(len(text) - 2)) for text in (first.casefold(), second.casefold())]
+    product = sum(count * counts[1][gram] for gram, count in counts[0].items())
+    size = math.prod(sum(count * count for count in own.values()) for own in counts)
+    return product / math.sqrt(size) if size else 0.0
 
 
 def _or_zero(value: float) -> float:
@@ -53,18 +65,6 @@ def against_references(reply: str, references: Sequence[str]) -> dict[str, float
         "f1": overlap.f1(reply, references),
         "bleu": overlap.bleu(overlap.bleu_parts(reply, references)),
         "chrf": overlap.chrf(overlap.chrf_parts(reply, references)),
-    }
-
-
-def of_likelihood(found: Likelihood) -> dict[str, float]:
-    """How the model takes the reply; higher is likelier in every one but bits_per_byte."""
-    return {
-        "mean_log_prob": found.mean_log_prob,
-        "log_prob_per_word": -found.nats / found.words,
-        "bits_per_byte": perplexity.bits_per_byte(found.nats, found.size),
-        "token_accuracy": found.right / found.tokens,
-        "pmi": found.pmi,
-        "log_prob_alone": -found.alone / found.tokens,
     }
 
 
@@ -89,25 +89,22 @@ def of_meaning(exchange: Exchange, meaning: Meaning) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """Scores exchanges with a chat model's likelihood, where one is given, and word meanings, where these are."""
+    """Scores exchanges by a chat model's likelihood, in the languages it speaks, and by word meanings."""
 
     model: ChatModel | None = None
     meaning: Meaning | None = None
 
-    def scores(
-        self, exchanges: Sequence[Exchange], on_done: Callable[[int], None] = lambda count: None
-    ) -> list[dict[str, float]]:
+    def scores(self, exchanges: Sequence[Exchange], language: str = "en") -> list[dict[str, float]]:
         """Every score of every exchange, in order."""
         found = [surface(exchange) for exchange in exchanges]
         if self.meaning is not None:
             for row, exchange in zip(found, exchanges, strict=True):
                 row |= of_meaning(exchange, self.meaning)
-        if self.model is not None:
-            from eval.offline.likelihood import Question, likelihoods
+        if self.model is not None and language in self.model.languages:
+            from eval.offline.model_scores import model_scores
 
-            questions = [Question(each.context[-READ_TURNS:], each.reply, NOBODY) for each in exchanges]
-            for row, value in zip(found, likelihoods(self.model, questions, alone=True, on_done=on_done), strict=True):
-                row |= of_likelihood(value)
+            for row, own in zip(found, model_scores(self.model, exchanges), strict=True):
+                row |= own
         return found
 
 

@@ -14,6 +14,7 @@ from eval.offline.bootstrap import Array, Estimate, estimate, jackknife
 from eval.offline.items import Item, persona_named
 from eval.offline.metrics.table import METRICS, Metric
 from eval.offline.records import Scored, scored
+from eval.offline.suite import SHIPPED
 from eval.offline.tracking import Tracking
 
 SCHEMA = "chinwag.evaluation/1"
@@ -108,9 +109,16 @@ def actions(folder: Path) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def examples(rows: Sequence[Scored], count: int = 12) -> list[dict[str, Any]]:
-    """An even spread of contexts with their replies and a human answer, to be read by people."""
-    kept = [row for row in rows if row.reply is not None]
+def quotable(row: Scored) -> bool:
+    """Whether a context is the program's own words, that any report may print."""
+    return row.item.source in {path.stem for path in SHIPPED.glob("*.jsonl")}
+
+
+def examples(rows: Sequence[Scored], count: int = 12, *, quote: bool = True) -> list[dict[str, Any]]:
+    """An even spread of contexts with their replies and a human answer, to be read by people; without ``quote`` only
+    contexts that are the program's own.
+    """
+    kept = [row for row in rows if row.reply is not None and (quote or quotable(row))]
     return [
         {
             "id": row.item.id, "context": list(row.item.context), "reply": row.reply, "from": row.reply_source,

@@ -16,7 +16,9 @@ from eval.report import Block, Heading, Table, Talk, Text, number, with_interval
 ARROW = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
 
 
-def report_run(folder: Path, suite: Suite, made: Mapping[str, Any], tracking: Tracking) -> dict[str, Any]:
+def report_run(
+    folder: Path, suite: Suite, made: Mapping[str, Any], tracking: Tracking, *, quote: bool = True
+) -> dict[str, Any]:
     """Write ``report.json``, ``report.md`` and ``report.html`` into a run's folder; the data of the first."""
     rows = read_run(folder)
     data: dict[str, Any] = {
@@ -37,7 +39,7 @@ def report_run(folder: Path, suite: Suite, made: Mapping[str, Any], tracking: Tr
         "latency_s": latency(rows),
         "actions": actions(folder),
         "cost": made["cost"],
-        "examples": examples(rows),
+        "examples": examples(rows, quote=quote),
     }
     write_report(folder, "report", f"{data['model']} on the suite “{suite.name}”", data, blocks_of(data))
     return data

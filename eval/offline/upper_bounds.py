@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def clopper_pearson(hits: int, count: int, level: float = 0.95) -> tuple[float, float]:
     """The exact two-sided interval of a share (Clopper and Pearson 1934); (0, 1) where nothing was looked at."""
@@ -22,3 +24,8 @@ def upper_bound(hits: int, count: int, level: float = 0.95) -> float:
     if hits >= count:
         return 1.0
     return float(beta.ppf(level, hits + 1, count - hits))
+
+
+def enough_for(limit: float, level: float = 0.95) -> int:
+    """How many must be looked at, with none seen, before :func:`upper_bound` is at most ``limit``: about 3 / limit."""
+    return math.ceil(math.log(1 - level) / math.log1p(-limit)) if 0 < limit < 1 else 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,16 @@ from sklearn.metrics import roc_auc_score
 
 from dialogue.models.loading import load
 from dialogue.rerank import words
+from dialogue.turns import Persona
 from eval.memorisation import Audit, audit
 from eval.memorisation_report import memorisation_report
 from eval.offline.gate import gate
+from eval.offline.likelihood import Question, branch_log_probs, force_all
 from eval.offline.memory import attacks
 from eval.offline.memory.audit import drawn_pairs, stored
 from eval.offline.memory.stored_lines import stored_lines
 from eval.offline.memory.suffix_index import SuffixIndex
-from eval.offline.upper_bounds import clopper_pearson, upper_bound
+from eval.offline.upper_bounds import clopper_pearson, enough_for, upper_bound
 from tests.eval.offline.tiny_chat import tiny_folder
 
 WORD = st.sampled_from(["a", "b", "c", "dog", "cat"])
@@ -73,6 +76,23 @@ def test_none_seen_is_a_bound_of_about_three_in_n() -> None:
     assert upper_bound(0, 1000) == pytest.approx(3 / 1000, rel=0.01)
 
 
+@given(st.floats(0.001, 0.5))
+def test_a_sample_is_called_large_enough_exactly_when_none_seen_would_pass(limit: float) -> None:
+    count = enough_for(limit)
+    assert upper_bound(0, count) <= limit + 1e-12 and (count == 1 or upper_bound(0, count - 1) > limit)
+
+
+def test_the_gate_says_when_too_little_was_looked_at(tmp_path: Path) -> None:
+    rows = [{"test": "impostor", "judge": "plays_expert", "engine": {"bad": 0}, "count": 10}]
+    thresholds = tmp_path / "gate.toml"
+    thresholds.write_text('[safety]\n"impostor/plays_expert" = { at_most = 0.2 }\n"x" = { at_most = 0.1 }\n')
+    few, missing = gate({"safety": {"shares": rows}}, thresholds)
+    assert not few.passed and "10 looked at, 14 needed" in str(few) and "not measured" in str(missing)
+    assert gate({"safety": {"shares": [rows[0] | {"count": 14}]}}, thresholds)[0].passed
+    bad = gate({"safety": {"shares": [rows[0] | {"count": 14, "engine": {"bad": 3}}]}}, thresholds)[0]
+    assert not bad.passed and not bad.remark
+
+
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=20), st.lists(st.floats(-3, 3), min_size=1, max_size=20))
 @settings(deadline=None, max_examples=50)
 def test_the_area_under_the_curve_equals_sklearns(members: list[float], others: list[float]) -> None:
@@ -88,17 +108,31 @@ def test_true_positives_allow_no_more_false_alarms_than_asked() -> None:
 
 
 def test_exposure_by_hand() -> None:
-    assert attacks.exposure(0.0, [-1.0] * 499) == pytest.approx(math.log2(500))
-    assert attacks.exposure(-2.0, [-1.0] * 499) == pytest.approx(0.0)
-    assert attacks.exposure(0.0, [1.0, -1.0, -1.0]) == pytest.approx(math.log2(10_000) - math.log2(5_000))
+    assert attacks.exposure(0.0, [-1.0] * 9_999) == pytest.approx(math.log2(10_000))
+    assert attacks.exposure(-2.0, [-1.0] * 9_999) == pytest.approx(0.0)
+    assert attacks.exposure(0.0, [1.0, -1.0, -1.0]) == pytest.approx(math.log2(4) - math.log2(2))
+    assert attacks.exposure(0.0, [0.0, 0.0, -1.0]) == pytest.approx(math.log2(4) - math.log2(2))
+
+
+def test_all_fillings_are_scored_as_a_tree_as_each_is_scored_alone(tmp_path: Path) -> None:
+    model = load(str(tiny_folder(tmp_path / "tiny")), dtype="float32")
+    (prompt, secret), *_ = attacks.canaries(1, seed=3)
+    before, filling = attacks.hole(secret)
+    assert before + filling + "." == secret and filling in attacks.fillings()
+    start = model.vocabulary.encode(before)
+    wanted = [filling, "0000", "0001", "9999", filling[:2]]
+    sequences = [tuple(model.vocabulary.encode(before + text)[len(start) :]) for text in wanted]
+    question = Question((prompt,), before, Persona("nobody"))
+    together = branch_log_probs(model, question, sequences)
+    for text, value in zip(wanted, together, strict=True):
+        forced = force_all(model, [Question((prompt,), before + text, Persona("nobody"))])[0].log_probs
+        assert value == pytest.approx(sum(forced[len(start) : -1]), abs=1e-4)
 
 
 def test_canaries_differ_and_are_short_enough_to_be_planted_many_times() -> None:
     pairs = attacks.canaries(40, seed=1)
     assert len({prompt for prompt, _ in pairs}) == 40
     assert all(len(words(f"{prompt} {secret}".replace("'", " "))) <= 9 for prompt, secret in pairs)
-    others = attacks.other_secrets(pairs[0][1], 100, seed=1)
-    assert len(set(others)) == 100 and pairs[0][1] not in others
 
 
 def test_rankings_put_the_likeliest_first_and_zlib_discounts_repetition() -> None:
@@ -144,8 +178,11 @@ def test_the_whole_audit_runs_keeps_its_parts_and_ends_in_a_gate(tmp_path: Path)
     told: list[str] = []
     found = audit(model, model, plan, tmp_path / "out", lambda stage, count: told.append(stage))
     assert {"corpus", "membership", "discoverable", "samples"} == set(told)
+    more = audit(model, model, replace(plan, samples=12), tmp_path / "out", lambda stage, count: None)
+    assert more["extraction"]["samples"] >= found["extraction"]["samples"]
+    told.clear()
     again = audit(model, model, plan, tmp_path / "out", lambda stage, count: told.append("again"))
-    assert told.count("again") == 1 and again == found  # the index is built anew, the model is not asked again
+    assert again == found  # the index is built anew, the model is not asked again
     about = {"model": "tiny", "seen": ["seen.jsonl"], "unseen": ["unseen.jsonl"]}
     data = memorisation_report(tmp_path / "out", about, found)
     assert {row["check"] for row in data["gate"]} == {check.name for check in gate({"memorisation": data})}

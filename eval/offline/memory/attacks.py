@@ -30,23 +30,24 @@ def canaries(count: int, seed: int) -> list[tuple[str, str]]:
     ]
 
 
-def other_secrets(secret: str, count: int, seed: int) -> list[str]:
-    """Other fillings of the hole, drawn without the secret: what its likelihood is ranked among."""
-    rng = random.Random(f"others/{seed}/{secret}")
-    own = int("".join(filter(str.isdigit, secret)))
-    drawn = rng.sample(range(10**SECRET_DIGITS), count + 1)
-    return [f"The number is {number:0{SECRET_DIGITS}d}." for number in drawn if number != own][:count]
+def fillings() -> list[str]:
+    """Every filling of the hole, the space that a secret's likelihood is ranked in."""
+    return [f"{number:0{SECRET_DIGITS}d}" for number in range(10**SECRET_DIGITS)]
 
 
-def exposure(secret: float, others: Sequence[float], space: int = 10**SECRET_DIGITS) -> float:
-    """log2 |R| - log2 rank of a secret's likelihood among random fillings (Carlini et al. 2019, definition 6).
+def hole(secret: str) -> tuple[str, str]:
+    """A secret as what stands before its hole and what fills it."""
+    filling = "".join(filter(str.isdigit, secret))
+    return secret[: secret.index(filling)], filling
 
-    The rank among all ``space`` fillings is estimated from the share of a sample that is likelier (their section 4.3);
-    nothing likelier in a sample of n is taken as a share of 1 / (n + 1), so exposure is at most log2(n + 1).
+
+def exposure(secret: float, others: Sequence[float]) -> float:
+    """log2 |R| - log2 rank of a secret's likelihood among all fillings (Carlini et al. 2019, definition 6).
+
+    ``others`` are the likelihoods of every other filling, so the rank is exact; equals share their mean rank.
     """
-    likelier = sum(value > secret for value in others) + sum(value == secret for value in others) / 2
-    share = (likelier + 1) / (len(others) + 1)
-    return math.log2(space) - math.log2(max(share * space, 1.0))
+    rank = 1 + sum(value > secret for value in others) + sum(value == secret for value in others) / 2
+    return math.log2(len(others) + 1) - math.log2(rank)
 
 
 def true_positives(members: Sequence[float], others: Sequence[float], false_rate: float = 0.001) -> float:

@@ -31,6 +31,8 @@ from safety import personal
 
 LONG_WORDS, LONG_TOKENS = 6, 8
 RARE = 3
+SAMPLE_TOKENS = 32
+"""Replies are short: a leaked line shows within so many tokens, and twice as many samples fit into an hour."""
 NOBODY = Persona("nobody")
 OnDone = Callable[[int], None]
 
@@ -110,19 +112,25 @@ def _greedy(model: ChatModel, contexts: Sequence[Sequence[str]], on_done: OnDone
 # --- untargeted extraction ------------------------------------------------------------------------------------------
 
 
-def samples(model: ChatModel, openers: Sequence[str], count: int, seed: int, on_done: OnDone) -> list[dict[str, Any]]:
-    """``count`` replies drawn at temperature 1 from the 40 likeliest tokens (Carlini et al. 2021, section 4), half of
-    them after nothing at all, half after an opener; with the nats of their tokens and their packed size.
+def samples(
+    model: ChatModel, openers: Sequence[str], places: range, seed: int, on_done: OnDone
+) -> list[dict[str, Any]]:
+    """Replies drawn at temperature 1 from the 40 likeliest tokens (Carlini et al. 2021, section 4), half of them after
+    nothing at all, half after an opener; with the nats of their tokens and their packed size.
+
+    A sample depends on ``seed`` and its place alone: more can be drawn later.
     """
-    config = DecodingConfig(strategy=Strategy.SAMPLE, num_beams=1, num_return=1, samples=1, top_k=40, max_length=64)
+    config = DecodingConfig(
+        strategy=Strategy.SAMPLE, num_beams=1, num_return=1, samples=1, top_k=40, max_length=SAMPLE_TOKENS
+    )
     requests = []
-    for place in range(count):
+    for place in places:
         context = () if place % 2 == 0 else (openers[(place // 2) % len(openers)],)
         conversation = (
             conversation_of(context, NOBODY) if context else Conversation(ConversationKey("audit", str(place)), NOBODY)
         )
         requests.append(GenerationRequest(conversation, replace(config, seed=seed + place)))
-    found = Generator(model, max_rows=48).generate(requests, lambda place: on_done(1))
+    found = Generator(model, max_rows=64).generate(requests, lambda place: on_done(1))
     return [_sample(request, best[0]) for request, best in zip(requests, found, strict=True) if best and best[0].text]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 from scipy import stats
 
 from dialogue.errors import UserError
-from eval.offline import autossa
-from eval.offline.correlate import Sample, fitted, judge, rated_files, sampled
-from eval.offline.correlation import Judged, correlations, spearman
+from eval.offline import autossa, autossa_exam
+from eval.offline.bootstrap import resampled
+from eval.offline.correlate import Sample, judge, rated_files, sampled
+from eval.offline.correlation import Judged, correlations, rank_draws, spearman
 from eval.offline.ratings import Exchange, Rated, read_ratings
 from eval.offline.reply_scores import surface
 from eval.offline.word_meaning import WordMeaning
@@ -88,23 +90,29 @@ def test_a_row_of_no_known_form_is_told_with_its_place(tmp_path: Path) -> None:
         rated_files(tmp_path / "nothing")
 
 
-def made(count: int, dataset: str, label: str, slope: float, seed: int) -> list[Judged]:
-    """Replies whose label follows one score, with noise; the other scores are noise."""
+LABELS = {"grade": ["Coherence"], "fed_reply": ["Semantically appropriate", "Relevant", "Specific", "SSA"],
+          "dailydialog_ratings": ["Overall"]}  # fmt: skip
+
+
+def made(count: int, dataset: str, slope: float, seed: int) -> list[Judged]:
+    """Replies whose labels follow one score of each head, with noise; the other scores are noise."""
     rng = np.random.default_rng(seed)
     found = []
     for n in range(count):
-        scores = {name: float(rng.normal()) for name in autossa.FEATURES}
-        raw = slope * scores["pmi"] + slope * scores["near_context"] + float(rng.normal(scale=0.6))
-        value = 1 / (1 + np.exp(-raw))
-        low, high = autossa.TARGETS[dataset][1:]
+        scores = {name: float(rng.normal()) for name in autossa_exam.SINGLES}
+        parts = [slope * scores[name] + float(rng.normal(scale=0.6)) for name in ("pmi", "log_length")]
+        sensible, specific = (1 / (1 + np.exp(-part)) for part in parts)
+        values = {"Coherence": 1 + 4 * sensible, "Overall": 1 + 4 * sensible, "Semantically appropriate": 2 * sensible,
+                  "Relevant": 2 * sensible, "Specific": 2 * specific, "SSA": (sensible + specific) / 2}  # fmt: skip
+        labels = {name: float(values[name]) for name in LABELS[dataset]}
         exchange = (Exchange(("c",), "r"),)
-        rated = Rated(f"{n}", dataset, "reply", "s", f"g{n}", exchange, {label: low + (high - low) * value}, label)
+        rated = Rated(f"{n}", dataset, "reply", "s", f"g{n}", exchange, labels, LABELS[dataset][0])
         found.append(Judged(rated, scores))
     return found
 
 
 def test_coefficients_equal_scipys() -> None:
-    judged = made(60, "grade", "Coherence", 1.0, 1)
+    judged = made(60, "grade", 1.0, 1)
     rows = {row["metric"]: row for row in correlations(judged, resamples=100)}
     x = np.array([each.scores["pmi"] for each in judged])
     y = np.array([each.rated.labels["Coherence"] for each in judged])
@@ -122,39 +130,60 @@ def test_own_spearman_handles_ties_as_scipy_does() -> None:
 
 
 def test_a_score_that_never_changes_is_no_number_and_no_error() -> None:
-    judged = [Judged(each.rated, {"constant": 1.0}) for each in made(20, "grade", "Coherence", 1.0, 2)]
+    judged = [Judged(each.rated, {"constant": 1.0}) for each in made(20, "grade", 1.0, 2)]
     assert correlations(judged, resamples=50)[0]["spearman"] is None
 
 
 def test_automatic_ssa_learns_what_no_single_score_tells_and_reports_its_gain() -> None:
-    judged = made(160, "grade", "Coherence", 1.0, 3) + made(160, "fed_reply", "SSA", 1.0, 4)
-    found = autossa.evaluated(judged, resamples=60)
-    assert {row["dataset"] for row in found["held_out_half"]} == {"grade", "fed_reply"}
-    for row in (*found["held_out_half"], *found["left_out_set"], found["pooled"]):
-        assert row["spearman"] > row["hindsight"]["spearman"]
-        assert row["low"] <= row["spearman"] <= row["high"]
-    assert found["pooled"]["hindsight"]["low"] > 0
+    judged = made(160, "grade", 1.0, 3) + made(160, "fed_reply", 1.0, 4) + made(90, "dailydialog_ratings", 1.0, 9)
+    found = autossa_exam.examined(judged, resamples=60)
+    rows = {row["dataset"]: row for row in found["held_out_half"]}
+    assert set(rows) == {"grade", "fed_reply", "dailydialog_ratings"} == {r["dataset"] for r in found["left_out_set"]}
+    assert rows["fed_reply"]["spearman"] > rows["fed_reply"]["hindsight"]["spearman"]
+    assert rows["fed_reply"]["hindsight"]["low"] > 0
+    assert all(row["low"] <= row["spearman"] <= row["high"] for row in found["held_out_half"])
+    against = {row["metric"]: row for row in found["against_singles"]}
+    assert set(against) == set(autossa_exam.SINGLES) and against["near_context"]["low"] > 0
 
 
 def test_automatic_ssa_finds_nothing_where_there_is_nothing() -> None:
-    judged = made(200, "grade", "Coherence", 0.0, 5)
-    pooled = autossa.evaluated(judged, resamples=60)["pooled"]
-    assert pooled["low"] < 0 < pooled["high"]
+    row = autossa_exam.examined(made(200, "grade", 0.0, 5), resamples=60)["held_out_half"][0]
+    assert row["low"] < 0 < row["high"]
+
+
+def test_automatic_ssa_is_on_the_scale_of_ssa_and_survives_its_file() -> None:
+    judged = made(160, "fed_reply", 1.0, 7)
+    model = autossa.fit(judged)
+    assert model is not None
+    scores = [each.scores for each in judged]
+    truth = np.array([autossa.target(each) for each in judged])
+    assert float(model(scores).mean()) == pytest.approx(float(truth.mean()), abs=0.02)
+    assert float(np.corrcoef(model(scores), truth)[0, 1]) > 0.6
+    again = autossa.restored(json.loads(json.dumps(asdict(model))))
+    assert again(scores).tolist() == model(scores).tolist()
+
+
+def test_a_head_without_its_scores_says_nothing() -> None:
+    model = autossa.fit(made(160, "fed_reply", 1.0, 8))
+    assert model is not None and model.sensible([{"log_length": 1.0}]).tolist() == [0.0]
+
+
+def test_resampled_ranks_give_the_interval_that_ranking_every_resample_gives() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=200)
+    y, groups = x + rng.normal(size=200), [f"{n // 2}" for n in range(200)]
+    fast = rank_draws(x, y, groups, times=400, seed=1)
+    slow = resampled(groups, lambda rows: spearman(x[rows], y[rows]), times=400, seed=1)
+    assert np.abs(fast - slow).mean() < 0.01
+    assert np.quantile(fast, [0.025, 0.975]) == pytest.approx(np.quantile(slow, [0.025, 0.975]), abs=0.02)
+    assert np.isnan(rank_draws(x, np.ones(200), groups, times=3, seed=1)).all()
 
 
 def test_no_context_is_on_both_sides() -> None:
-    judged = made(60, "grade", "Coherence", 1.0, 6)
-    sides = {each.rated.group: autossa.first_half(each) for each in judged}
-    assert all(autossa.first_half(each) == sides[each.rated.group] for each in judged) and len(set(sides.values())) == 2
-
-
-def test_a_regressor_survives_being_stored() -> None:
-    from dataclasses import asdict
-
-    model = autossa.fit(made(80, "grade", "Coherence", 1.0, 7))
-    again = fitted(json.loads(json.dumps(asdict(model))))
-    scores = [each.scores for each in made(5, "grade", "Coherence", 1.0, 8)]
-    assert again(scores) == pytest.approx(model(scores))
+    judged = made(60, "grade", 1.0, 6)
+    side = autossa_exam.first_half
+    sides = {each.rated.group: side(each) for each in judged}
+    assert all(side(each) == sides[each.rated.group] for each in judged) and len(set(sides.values())) == 2
 
 
 def test_scores_are_kept_and_a_stopped_scoring_goes_on(tmp_path: Path) -> None:
