@@ -67,6 +67,33 @@ def train(
     typer.echo(f"Model: {out}; card: {card}", err=True)
 
 
+@app.command("train-encoder")
+def train_encoder(
+    data: Annotated[Path, typer.Option(help="A folder of labelled lines, .jsonl or .jsonl.zst.")],
+    out: Annotated[Path, typer.Option(help="The model file to write.")] = Path("encoder.npz"),
+    ordinary: Annotated[list[Path] | None, typer.Option(help="A file of ordinary talk; repeat for more.")] = None,
+    base: Annotated[Path | None, typer.Option(help="The base model's folder, if not the extra's package.")] = None,
+    epochs: Annotated[float, typer.Option(min=0.001, help="Passes over the rows.")] = 1.42,
+) -> None:
+    """Fine-tune the pair encoder; cut off, the same command goes on where it stood."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from safety.training.encoder import train_encoder as fit
+    from safety.training.encoder_card import write_card
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("fine-tuning")
+
+        def on_step(step: int, steps: int, loss: float) -> None:
+            bar.update(task, completed=step, total=steps, description=f"loss {loss:.3f}")
+
+        fit(data, out, ordinary or (), base, epochs, on_step, bar.console.print)
+    card = write_card(out, data, ordinary or (), out.with_suffix(".md"))
+    typer.echo(f"Model: {out}; card: {card}", err=True)
+
+
 @app.command()
 def report(
     data: Annotated[Path, typer.Option(help="The folder of labelled lines; only held-out rows are measured.")],

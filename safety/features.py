@@ -1,8 +1,9 @@
 """Texts as hashed n-gram features for the linear model: the same code in training and at run time. NumPy only.
 
-Namespaces: words and word pairs; characters (2 to 5, blanks included); for Korean also the letters inside syllables
-(3 to 6); the categories of the rule lists; and, with a context, the words of the turns before and their categories
-joined with the words of the reply. Hashing follows Weinberger et al. 2009 (feature hashing), without the sign.
+Namespaces of a text: words and word pairs; characters (2 to 5, blanks included); for Korean also the letters inside
+syllables (3 to 6). Of a reply given what it answers: its words in ones, twos and threes; its characters; the words
+before; and both sides joined, with the categories of the rule lists. Hashing follows Weinberger et al. 2009 (feature
+hashing), without the sign.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 
 from safety import hangul, lexicons
 
-BITS = 18
-CONTEXT_BITS = 17
+BITS = 20
+CONTEXT_BITS = 19
 MAX_CHARS = 1000
 """Longer texts are judged in pieces of this many characters; see detectors/linear.py."""
 
@@ -67,18 +68,22 @@ def hashed(items: Iterable[str], seed: int, bits: int) -> Indices:
     return _mixed(codes, seed, bits)
 
 
-def word_features(tokens: Sequence[str], bits: int = BITS) -> Indices:
-    """Buckets of words and of neighbouring pairs."""
-    pairs = [f"{a} {b}" for a, b in pairwise(tokens)]
-    return hashed([*tokens, *pairs], 101, bits)
+def word_features(tokens: Sequence[str], bits: int = BITS, *, longest: int = 2, seed: int = 101) -> Indices:
+    """Buckets of words and of neighbouring pairs, or threes."""
+    grams = [" ".join(tokens[at : at + n]) for n in range(2, longest + 1) for at in range(len(tokens) - n + 1)]
+    return hashed([*tokens, *grams], seed, bits)
 
 
-def char_features(text: str) -> Indices:
-    """Buckets of character n-grams, and of letter n-grams where the text is Korean; repeats count."""
-    parts = ngrams(f" {text} ", 2, 5, 211)
-    if lexicons.hangul(text):
-        parts += ngrams(hangul.decompose(f" {text} "), 3, 6, 307)
-    return _mixed(np.concatenate(parts), 0, BITS)
+def char_features(text: str, bits: int = BITS) -> Indices:
+    """Buckets of character n-grams; repeats count."""
+    return _mixed(np.concatenate(ngrams(f" {text} ", 2, 5, 211)), 0, bits)
+
+
+def letter_features(text: str) -> Indices:
+    """Buckets of n-grams of the letters inside Korean syllables; none where the text has no Hangul."""
+    if not lexicons.hangul(text):
+        return np.empty(0, np.uint32)
+    return _mixed(np.concatenate(ngrams(hangul.decompose(f" {text} "), 3, 6, 307)), 0, BITS)
 
 
 def rule_features(hits: Iterable[lexicons.Hit]) -> list[str]:
@@ -87,9 +92,9 @@ def rule_features(hits: Iterable[lexicons.Hit]) -> list[str]:
 
 
 def context_features(
-    reply: Sequence[str], before: Sequence[str], reply_rules: Sequence[str], rules: Sequence[str]
-) -> Indices:
-    """Buckets for a reply given the words and rule categories of what it answers."""
+    reply: Sequence[str], text: str, before: Sequence[str], reply_rules: Sequence[str], rules: Sequence[str]
+) -> tuple[Indices, ...]:
+    """Buckets by namespace for a reply (its words and prepared text) given the words and rules of what it answers."""
     once = set(before)
     items = [f"c:{word}" for word in once]
     items += [f"cp:{a} {b}" for a, b in pairwise(before)]
@@ -100,4 +105,9 @@ def context_features(
     items += [f"first:{reply[0]}|{word}" for word in once] if reply else []
     items += [f"rr:{a}|{b}" for a in (reply_rules or ["none"]) for b in (rules or ["none"])]
     items += [f"both:{word}" for word in once.intersection(reply)]
-    return hashed(set(items), 401, CONTEXT_BITS)
+    return (
+        hashed(sorted(set(items)), 401, CONTEXT_BITS),
+        word_features(reply, CONTEXT_BITS, longest=3, seed=503),
+        char_features(text, CONTEXT_BITS),
+        word_features(before, CONTEXT_BITS, seed=607),
+    )

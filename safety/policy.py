@@ -18,6 +18,7 @@ SHIPPED = Path(__file__).parent / "policy.toml"
 LEVELS = ("off", "low", "medium", "high")
 # What no policy can switch off, by side: the category acts at least at this level, with at least this action.
 _ALWAYS_HEARD = {"sexual_minors": Action.REFUSE, "selfharm": Action.CRISIS, "mentions": Action.IGNORE}
+_HALVED = frozenset({"lexicon", "personal_data", "flooding"})
 _ALWAYS_SAID = {"sexual_minors": Action.NEXT, "selfharm": Action.NEXT, "mentions": Action.NEXT, "pii": Action.NEXT}
 
 
@@ -117,13 +118,17 @@ class Policy:
 
 def _overall(finding: Finding) -> float:
     """What a finding adds to the overall score. Words that are rude everywhere and harmful only somewhere are left to
-    the learned model, which has them among its features.
+    the learned model, which has them among its features; other word rules, personal data and flooding count by half:
+    they are acted upon, but say less about how bad a text is.
     """
-    if finding.category == "unsafe" or not finding.detector.startswith(("lexicon", "linear")):
+    if finding.category == "unsafe":
         return finding.score
-    if finding.detector == "lexicon":
-        return 0.0 if finding.category in ("offensive", "hate", "sexual") else finding.score
-    return 0.0
+    if finding.detector.startswith("linear"):
+        return 0.0
+    if finding.detector == "lexicon" and finding.category in ("offensive", "hate", "sexual"):
+        return 0.0
+    halved = finding.detector in _HALVED and finding.category != "sexual_minors"
+    return finding.score / 2 if halved else finding.score
 
 
 def _level(name: object) -> str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from dialogue.errors import UserError
 from safety.findings import Detector
 from safety.policy import Policy
 
@@ -14,13 +13,13 @@ from safety.policy import Policy
 def discover(*, policy: Policy, encoder: bool = False) -> list[Detector]:
     """One detector per module of this package, by name; the pair encoder only when asked for.
 
-    Raises TypeError when a module of this package has no ``make``: a broken detector must not go unnoticed. Raises
-    UserError when the pair encoder is asked for and this version has none.
+    A module with a constant ``REPLACES`` takes the place of the detector it names. Raises TypeError when a module of
+    this package has no ``make``: a broken detector must not go unnoticed. Raises UserError when the pair encoder is
+    asked for and has no weights.
     """
     found: list[Detector] = []
     modules = sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name)
-    if encoder and "pair_encoder" not in [info.name for info in modules]:
-        raise UserError("This version has no pair encoder; leave --encoder out.")
+    replaced: set[str] = set()
     for info in modules:
         if info.name == "pair_encoder" and not encoder:
             continue
@@ -28,4 +27,5 @@ def discover(*, policy: Policy, encoder: bool = False) -> list[Detector]:
         if not hasattr(module, "make"):
             raise TypeError(f"safety/detectors/{info.name}.py has no function make(policy)")
         found.append(module.make(policy))
-    return found
+        replaced |= {module.REPLACES} if hasattr(module, "REPLACES") else set()
+    return [detector for detector in found if detector.name not in replaced]

@@ -5,6 +5,7 @@ Long texts are judged in overlapping pieces, the worst of which counts, so that 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +25,6 @@ _CALMED = 0.29
 _ALONE, _SUPPORT, _UNSUPPORTED = 0.85, 0.4, 0.49
 _SWEARING = frozenset({"offensive", "unsafe"})
 _AT_LARGE = 0.69
-_KOREAN_KINDS = frozenset({"unsafe", "offensive", "hate"})
 
 
 def _read_piece(text: str) -> Read:
@@ -68,8 +68,6 @@ class LinearDetector:
             strengths[0] = min(
                 strengths[0], _UNSUPPORTED
             )  # the overall head does not act on a mere suspicion of its own
-        if lang == "ko":  # Korean sources label one kind of harm each; the worst of them ranks better than the average
-            chances[0] = max(chances[at] for at, head in enumerate(layer.heads) if head in _KOREAN_KINDS)
         if not passage.by_bot and not passage.addressed:  # swearing at large is softened, not blocked
             strengths = np.where(
                 [head in _SWEARING for head in layer.heads], np.minimum(strengths, _AT_LARGE), strengths
@@ -90,7 +88,12 @@ class LinearDetector:
         layer, lang = self.model.context, passage.language
         chances = layer.probabilities(self.model.context_logits(seen, before), lang)
         strengths = layer.strengths(chances, lang)
-        chances[0] = chances.max()  # "unsafe": a reply is as unsafe as the worst kind of it
+        chances[0] = _mean_of_odds(
+            float(chances[0]), float(1 - np.prod(1 - chances[1:4]))
+        )  # overall, and any kind about replies
+        if not before.rules and answers.agrees(passage.base.text) and self._calm(before):
+            # "Yes, that's right" to a harmless question: agreement alone is no reason to act.
+            strengths = np.minimum(strengths, _CALMED)
         if answers.disagrees(passage.base.text) or (before.at_risk and answers.cares(passage.base.text)):
             # Objecting and caring use the words of what they answer; the learned layer mistakes them for agreement.
             strengths, chances = np.minimum(strengths, _CALMED), chances * _CALMED
@@ -100,6 +103,18 @@ class LinearDetector:
         ]
         rows = zip(layer.heads, chances, strengths, reasons, strict=True)
         return [Finding(head, float(p), float(s), "linear in context", reason) for head, p, s, reason in rows]
+
+    def _calm(self, seen: Read) -> bool:
+        """Whether a text by itself is far from anything acted upon."""
+        layer, lang = self.model.text, seen.language
+        strengths = layer.strengths(layer.probabilities(self.model.text_logits(seen), lang), lang)
+        return bool(strengths[:-1].max() < _EXPLAINED)
+
+
+def _mean_of_odds(first: float, second: float) -> float:
+    """The chance whose log-odds are the mean of two chances'."""
+    a, b = (min(max(float(chance), 1e-6), 1 - 1e-6) for chance in (first, second))
+    return 1 / (1 + math.sqrt((1 - a) * (1 - b) / (a * b)))
 
 
 def strongest_words(model: LinearModel, seen: Read, head: int, top: int = 3) -> list[tuple[str, float]]:

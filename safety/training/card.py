@@ -18,11 +18,12 @@ from safety.training.evaluate import area, calibration_error, judge_rows
 _TEXT = """# The linear safety model
 
 A multi-label logistic regression on hashed word and character n-grams, English and Korean, with a second layer for
-replies in their context. Trained {day} by `chinwag safety train` on {rows} labelled lines of {files} files; a tenth
-of every
-file was held out by a hash of its talk, template or text, another tenth calibrated the probabilities and thresholds.
+replies in their context. Trained {day} by one run of `chinwag safety train` on {rows} labelled lines of {files}
+files; a tenth of every file was held out by a hash of its talk, template or text, another tenth calibrated the
+probabilities and thresholds. The overall score is mixed from experts, one a source; safety/linear_model.py says how.
 
 * Text heads: {text_heads}
+* Experts: {sources}
 * Context heads: {context_heads}
 * Ordinary talk for thresholds: {ordinary}
 * Meant for: a first opinion on chat lines, beside rule lists, under a policy that a person can read. Not meant for:
@@ -48,6 +49,7 @@ def write_card(model: LinearModel, data: Path, ordinary: Sequence[Path], out: Pa
         rows=f"{len(rows):,}",
         files=len(sizes),
         text_heads=", ".join(model.text.heads),
+        sources=", ".join(source.split()[1] for source in model.sources) or "none",
         context_heads=", ".join(model.context.heads),
         ordinary=", ".join(sorted(path.name.split(".")[0] for path in ordinary)) or "none but the harmless files",
         table="\n".join(_line(file, sizes[file], held, model) for file in sorted(sizes)),

@@ -122,6 +122,14 @@ def _speed(judged: Sequence[Judged]) -> str:
 
 def _curves(judged: Sequence[Judged]) -> str:
     parts = ["<h2>Precision and recall; reliability</h2>"]
+    for lang in ("en", "ko"):  # all files together, each with the same weight: what a chance is worth in a language
+        bins = _by_language(judged, lang)
+        if bins:
+            parts.append(
+                _plot(
+                    f"{lang}, all files alike: unsafe over score", [b[0] for b in bins], [b[1] for b in bins], dots=True
+                )
+            )
     for file in sorted({item.row.file for item in judged}):
         targets, scores, _ = _known(judged, file)
         if len(set(targets)) == 2 and len(targets) >= 30:
@@ -130,6 +138,17 @@ def _curves(judged: Sequence[Judged]) -> str:
             parts.append(_plot(f"{file}: precision over recall", recall, precision, dots=False))
             parts.append(_plot(f"{file}: unsafe over score", [b[0] for b in bins], [b[1] for b in bins], dots=True))
     return "\n".join(parts)
+
+
+def _by_language(judged: Sequence[Judged], lang: str) -> list[tuple[float, float, int]]:
+    """Bins of a language's known rows, at most 300 of a file, so that no file rules by its size."""
+    targets: list[int] = []
+    scores: list[float] = []
+    for file in sorted({item.row.file for item in judged if item.row.lang == lang}):
+        mine_targets, mine_scores, _ = _known(judged, file)
+        targets += mine_targets[:300]
+        scores += mine_scores[:300]
+    return reliability(targets, scores)
 
 
 def _plot(title: str, xs: Sequence[float] | np.ndarray, ys: Sequence[float] | np.ndarray, *, dots: bool) -> str:

@@ -182,11 +182,6 @@ def test_the_filter_loads_without_torch_or_a_model_library() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_asking_for_a_pair_encoder_that_is_not_there_is_told() -> None:
-    with pytest.raises(UserError, match="no pair encoder"):
-        load_filter(encoder=True)
-
-
 @pytest.mark.parametrize(
     ("asked", "reply"),
     [
