@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -228,6 +229,24 @@ async def test_stopping_finishes_what_is_under_way(tmp_path: Path) -> None:
             await discord.until(lambda: world.api.generator.live)
             assert await bot.stop() == 0
             assert discord.bot_said(ROOM) == ["You said: one last thing (1)"]
+
+
+async def test_a_bot_that_is_killed_goes_on_where_it_was_and_says_nothing_twice(tmp_path: Path) -> None:
+    async with fake_discord() as discord:
+        furnish(discord)
+        async with a_world(tmp_path, discord) as world:
+            killed = await world.start()
+            await world.ready()
+            await discord.says(ROOM, ANA, "before")
+            await discord.until(lambda: discord.posted[ROOM])
+            await killed.stop(signal.SIGKILL)
+            await discord.until(lambda: not discord.connected())
+            async with world.bot():
+                await world.ready()
+                await discord.says(ROOM, ANA, "after")
+                await discord.until(lambda: len(discord.posted[ROOM]) == 2)
+            assert discord.bot_said(ROOM) == ["You said: before (1)", "You said: after (3)"]
+            assert discord.syncs == 1 and discord.broken_rules == []
 
 
 async def test_no_privileged_intent_is_asked_for_unless_set(tmp_path: Path) -> None:
