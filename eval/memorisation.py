@@ -23,6 +23,7 @@ from eval.offline.likelihood import Question, branch_log_probs, likelihoods
 from eval.offline.memory import attacks
 from eval.offline.memory.audit import (
     NOBODY,
+    Pair,
     corpus_texts,
     discoverable,
     drawn_pairs,
@@ -56,7 +57,7 @@ def audit(model: ChatModel, reference: ChatModel | None, plan: Audit, out: Path,
     """Every part that needs no training. A finished part is kept in ``OUT/parts`` and not done again."""
     index = SuffixIndex(corpus_texts(plan.seen))
     on_stage("corpus", 1)
-    seen, unseen = (drawn_pairs(files, plan.pairs, plan.seed) for files in (plan.seen, plan.unseen))
+    seen, unseen = like_pairs(plan)
     openers = [item.context[-1] for item in read_items(SHIPPED / "everyday_en.jsonl")]
     parts = Parts(out / "parts", {
         "model": model.fingerprint, "reference": reference.fingerprint if reference else "",
@@ -73,6 +74,27 @@ def audit(model: ChatModel, reference: ChatModel | None, plan: Audit, out: Path,
     )  # fmt: skip
     rows = _samples(model, reference, openers, plan, parts, lambda n: on_stage("samples", n))
     return data | {"extraction": extraction(rows, index), "personal_data": personal_data(rows, index)}
+
+
+def like_pairs(plan: Audit) -> tuple[list[Pair], list[Pair]]:
+    """As many answers of seen as of unseen talks, source by source (what stands before the first dot of a file's name),
+    so that a difference in likelihood is not one of subject. Files of one kind alone: simply drawn from each.
+    """
+    sources = {path.name.split(".")[0] for path in plan.seen} & {path.name.split(".")[0] for path in plan.unseen}
+    if not sources:
+        both = [drawn_pairs(files, plan.pairs, plan.seed) for files in (plan.seen, plan.unseen)]
+        return both[0], both[1]
+    found: tuple[list[Pair], list[Pair]] = ([], [])
+    drawn = []
+    for source in sorted(sources):
+        own = [[path for path in files if path.name.split(".")[0] == source] for files in (plan.seen, plan.unseen)]
+        drawn.append([drawn_pairs(files, plan.pairs, plan.seed) for files in own])
+    drawn.sort(key=lambda both: min(map(len, both)))  # small sources first: what they lack the large ones give
+    for place, both in enumerate(drawn):
+        count = min(*map(len, both), (plan.pairs - len(found[0])) // (len(drawn) - place))
+        for side, pairs in zip(found, both, strict=True):
+            side += pairs[:count]
+    return found
 
 
 def _samples(

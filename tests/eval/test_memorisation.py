@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,12 @@ from sklearn.metrics import roc_auc_score
 from dialogue.models.loading import load
 from dialogue.rerank import words
 from dialogue.turns import Persona
-from eval.memorisation import Audit, audit
+from eval.memorisation import Audit, audit, like_pairs
 from eval.memorisation_report import memorisation_report
 from eval.offline.gate import gate
 from eval.offline.likelihood import Question, branch_log_probs, force_all
 from eval.offline.memory import attacks
-from eval.offline.memory.audit import drawn_pairs, stored
+from eval.offline.memory.audit import Pair, drawn_pairs, stored
 from eval.offline.memory.stored_lines import stored_lines
 from eval.offline.memory.suffix_index import SuffixIndex
 from eval.offline.upper_bounds import clopper_pearson, enough_for, upper_bound
@@ -170,6 +171,18 @@ def test_drawn_pairs_are_one_a_talk_and_always_the_same(tmp_path: Path) -> None:
     pairs = drawn_pairs([file], 5, seed=1)
     assert len(pairs) == 5 == len(set(pairs)) and pairs == drawn_pairs([file], 5, seed=1)
     assert pairs != drawn_pairs([file], 5, seed=2)
+
+
+def test_seen_and_unseen_answers_come_from_the_same_sources_in_equal_numbers(tmp_path: Path) -> None:
+    seen = [talks(tmp_path / f"{name}.train.jsonl", start) for name, start in (("a", 0), ("b", 100), ("c", 200))]
+    unseen = [talks(tmp_path / f"{name}.valid.jsonl", start) for name, start in (("a", 300), ("b", 400))]
+    members, others = like_pairs(Audit(tuple(seen), tuple(unseen), pairs=20))
+    assert len(members) == len(others) == 20
+
+    def hundreds(pairs: list[Pair]) -> list[str]:
+        return sorted(re.findall(r"number (\d+)", pair.context[0])[0][:-2] for pair in pairs)
+
+    assert hundreds(members) == [""] * 10 + ["1"] * 10 and hundreds(others) == ["3"] * 10 + ["4"] * 10
 
 
 def test_the_whole_audit_runs_keeps_its_parts_and_ends_in_a_gate(tmp_path: Path) -> None:
