@@ -49,8 +49,8 @@ class AlignedSeq2Seq:
         self._config, self._dtype = config, kernels.dtype
         self._rope = torch.empty(0, config.head_dim // 2, dtype=torch.complex64)
         self._final_gain = tensors["decoder.norm.weight"].detach().float()
-        self._head = kernels.pack_head(tensors["embed.weight"])
-        self._embedding = tensors["embed.weight"].detach()  # read anew: mapped pages that packing touched are let go
+        self._embedding = kernels.table(tensors["embed.weight"].detach())
+        self._head = kernels.pack_head(lambda: tensors["embed.weight"].detach(), None, self._embedding)
         self._decoder = [self._layer(tensors, f"decoder.layers.{i}.", kernels) for i in range(config.layers)]
         self._encoder = self._decoder[:-1]
         if not shared:

@@ -108,10 +108,13 @@ class BartSeq2Seq:
         self._config, self._dtype, self._pack, self._tensors = config, kernels.dtype, kernels.pack, tensors
         names = ("shared.weight", "encoder.embed_tokens.weight")
         bias = tensors.get("final_logits_bias")
-        head = tensors["lm_head.weight"] if "lm_head.weight" in tensors else self._get(*names)
-        self._head = kernels.pack_head(head, None if bias is None else bias.detach().view(-1))
-        del head
-        self._embedding = self._get(*names)  # read anew: mapped pages that packing touched are let go
+        untied = "lm_head.weight" in tensors
+        self._embedding = kernels.table(self._get(*names))
+        self._head = kernels.pack_head(
+            lambda: tensors["lm_head.weight"] if untied else self._get(*names),
+            None if bias is None else bias.detach().view(-1),
+            None if untied else self._embedding,
+        )
         self._positions = {side: self._get(f"{side}.embed_positions.weight").float() for side in ("encoder", "decoder")}
         sides = ("encoder", "decoder")
         self._first_norm = {side: self._norm(f"{side}.layernorm_embedding") for side in sides if config.embedding_norm}
@@ -122,7 +125,7 @@ class BartSeq2Seq:
         self._decoder = [
             self._layer(f"decoder.layers.{i}.", config.decoder_heads) for i in range(config.decoder_layers)
         ]
-        del self._tensors, tensors
+        del self._tensors
         keep_freed_memory()
 
     # --- encoding ---------------------------------------------------------------------------------------------------

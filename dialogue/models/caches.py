@@ -171,8 +171,8 @@ class PrefixCache:
             pool = torch.cat((self.groups.group, targets))
             self.groups = RowGroups(pool, int(pool.max()) + 1)
         else:
+            theirs = targets if other.alone else theirs  # shared out by the slots here
             other._share(RowGroups(slots.group[len(self._sees) :], slots.groups))
-            theirs = targets if other.alone else theirs
             self.groups = slots
         self._copy(other, targets, theirs)
         self.branched |= other.branched

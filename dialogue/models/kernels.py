@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from dialogue.errors import UnknownName
 from dialogue.models.linear import Linear, fast_dtype, pack
-from dialogue.models.quantise import int8_linear, screened_head
+from dialogue.models.quantise import ScreenedHead, int8_linear
 
 DTYPES = ("auto", "float32", "bfloat16", "int8")
 
@@ -24,19 +25,33 @@ class Packer(Protocol):
         ...
 
 
+HeadPacker = Callable[[Callable[[], Tensor], Tensor | None, Tensor | None], Linear]
+"""Reads the (V, I) weight of the projection to the vocabulary and makes it a product with the (V,) bias.
+
+The third is the table of the same weights that the embedding keeps, None where the two differ.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Kernels:
     """``dtype`` is what products take and give; ``pack`` makes those inside the blocks, ``pack_head`` the last one."""
 
     dtype: torch.dtype
     pack: Packer
-    pack_head: Packer
+    pack_head: HeadPacker
+    narrow_table: bool = False  # keep the embedding in bfloat16, not mapped in the checkpoint's own wider format
+
+    def table(self, weight: Tensor) -> Tensor:
+        """The (V, I) embedding as it is kept."""
+        if not self.narrow_table or weight.element_size() <= 2:
+            return weight
+        return weight.to(torch.bfloat16)
 
 
 def plain_kernels(dtype: torch.dtype, *, packed: bool = True) -> Kernels:
     """Products in ``dtype`` with weights in ``dtype``; ``packed=False`` avoids oneDNN's private operators."""
     make: Packer = partial(_pack, dtype=dtype, packed=packed)
-    return Kernels(dtype, make, make)
+    return Kernels(dtype, make, lambda read, bias, table: make(read(), bias), dtype is torch.bfloat16)
 
 
 def _pack(
@@ -60,5 +75,5 @@ def choose_kernels(dtype: str) -> Kernels:
     if dtype not in DTYPES:
         raise UnknownName("dtype", dtype, DTYPES)
     if dtype == "int8":
-        return Kernels(torch.float32, int8_linear, screened_head)
+        return Kernels(torch.float32, int8_linear, ScreenedHead, narrow_table=True)
     return plain_kernels(torch_dtype(dtype))

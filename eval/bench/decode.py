@@ -243,6 +243,7 @@ def stream(
     import torch
 
     from eval.bench.engines import open_network
+    from eval.bench.stream import gains
     from eval.bench.stream import measure as measure_stream
 
     torch.set_num_threads(threads or torch.get_num_threads())
@@ -260,6 +261,9 @@ def stream(
     for row in rows:
         delays = f"median delay {row.median_s:6.2f} s, p95 {row.p95_s:6.2f} s"
         typer.echo(f"{row.load:5.2f} requests/s  {row.policy:10}  {row.replies_per_second:5.2f} replies/s  {delays}")
+    for load, gain in gains(rows):
+        told = "no equal p95 among these loads" if gain is None else f"continuous bears {gain:.2f} times as much"
+        typer.echo(f"{load:5.2f} requests/s, at the p95 delay of static batches: {told}")
 
 
 @app.command()

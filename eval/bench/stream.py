@@ -7,6 +7,7 @@ continuous one lets newcomers in between two steps and finished replies out.
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -135,3 +136,26 @@ def measure(
                 Served(policy, load, count / last, ordered[count // 2], ordered[min(count - 1, int(0.95 * count))])
             )
     return rows
+
+
+def gains(rows: Sequence[Served]) -> list[tuple[float, float | None]]:
+    """For each load (requests/s): how many times that load continuous batching bears at static batching's p95 delay.
+
+    The delay between two measured loads is interpolated. None where continuous batching is quicker at every load
+    measured (higher loads would tell) or slower at each.
+    """
+    curve = sorted((row.load, row.p95_s) for row in rows if row.policy == "continuous")
+    found: list[tuple[float, float | None]] = []
+    for row in rows:
+        if row.policy == "static":
+            borne = _load_at(curve, row.p95_s)
+            found.append((row.load, None if borne is None else borne / row.load))
+    return found
+
+
+def _load_at(curve: Sequence[tuple[float, float]], delay: float) -> float | None:
+    """The highest load where a rising curve of (load, delay) points passes this delay."""
+    for (low, before), (high, after) in reversed(list(itertools.pairwise(curve))):
+        if before <= delay <= after:
+            return low if after == before else low + (high - low) * (delay - before) / (after - before)
+    return None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dialogue.models import quantise
 from dialogue.models.kernels import choose_kernels
 from dialogue.models.linear import PLAIN_ACTIVATIONS, Int8Product, int8_works
-from dialogue.models.quantise import Int8Linear, PlainInt8Product, quantised, row_codes
+from dialogue.models.quantise import CANDIDATES, Int8Linear, PlainInt8Product, ScreenedHead, quantised, row_codes
 from tests.dialogue.models.tiny_aligned import batch, search_form, tiny_model
 
 Products = Callable[..., Int8Product | PlainInt8Product]
@@ -78,3 +78,12 @@ def test_a_network_in_int8_stays_near_itself_in_float32() -> None:
     other, _ = wide.step(torch.tensor([5, 6]), wide.encode(ids, mask))
     assert one.dtype is torch.float32
     assert 0 < float((one.exp() - other.exp()).abs().max()) < 0.05
+
+
+def test_the_best_words_are_rated_by_the_weights_as_they_were() -> None:
+    torch.manual_seed(0)
+    weight, bias, x = torch.randn(400, 64), torch.randn(400), torch.randn(3, 64)
+    wanted, found = F.linear(x, weight, bias), ScreenedHead(lambda: weight, bias)(x)
+    best = wanted.topk(CANDIDATES // 2).indices
+    torch.testing.assert_close(found.gather(1, best), wanted.gather(1, best), atol=1e-4, rtol=1e-5)
+    assert not torch.allclose(found, wanted, atol=1e-4)

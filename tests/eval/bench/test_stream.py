@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from dialogue.decoding.search import Decoder
-from eval.bench.stream import LONGEST, SHORTEST, EndsAt, measure, poisson_stream, serve
+from eval.bench.stream import LONGEST, SHORTEST, EndsAt, Served, gains, measure, poisson_stream, serve
 from tests.dialogue.decoding.tiny_models import RecurrentModel
 
 VOCABULARY = 60
@@ -62,3 +62,11 @@ def test_both_policies_are_measured_on_the_same_stream() -> None:
     )
     assert [(row.policy, row.load) for row in rows] == [("static", 50.0), ("continuous", 50.0)]
     assert all(0 < row.median_s <= row.p95_s and row.replies_per_second > 0 for row in rows)
+
+
+def test_the_gain_is_the_load_borne_at_an_equal_delay() -> None:
+    rows = [Served("static", 1.0, 1.0, 1.0, 3.0), Served("static", 2.0, 2.0, 1.0, 9.0)]
+    rows += [Served("continuous", load, load, 1.0, p95) for load, p95 in ((1.0, 1.0), (2.0, 4.0), (3.0, 5.0))]
+    (low, gain), (high, unknown) = gains(rows)
+    assert (low, high, unknown) == (1.0, 2.0, None)
+    assert gain is not None and abs(gain - (1 + 2 / 3)) < 1e-9
