@@ -7,9 +7,10 @@ import random
 import pytest
 import torch
 
+from dialogue.models.aligned import EncoderKind
 from dialogue.models.caches import ALONE_AFTER, GROWTH, RowGroups, free_places
-from tests.dialogue.models.test_aligned_decoding import KINDS, VOCABULARY, Walk
-from tests.dialogue.models.tiny_aligned import EncoderKind
+from tests.dialogue.models.test_aligned_decoding import KINDS, Walk
+from tests.dialogue.models.tiny_aligned import VOCABULARY
 
 DICE = random.Random(5)
 
