@@ -119,10 +119,11 @@ def examples(rows: Sequence[Scored], count: int = 12, *, quote: bool = True) -> 
     contexts that are the program's own.
     """
     kept = [row for row in rows if row.reply is not None and (quote or quotable(row))]
+    count = min(count, len(kept))
     return [
         {
             "id": row.item.id, "context": list(row.item.context), "reply": row.reply, "from": row.reply_source,
             "human": row.item.references[0] if row.item.references else None,
         }
-        for row in (kept[int(place * len(kept) / count)] for place in range(min(count, len(kept))))
+        for row in (kept[int(place * len(kept) / count)] for place in range(count))
     ]  # fmt: skip

@@ -51,9 +51,9 @@ def blocks_of(data: Mapping[str, Any]) -> list[Block]:
         *_head(data),
         *_numbers(data),
         *_by_source(data),
-        *_trust(data),
         *_cost(data),
         *_examples(data),
+        *_trust(data),
         *_origin(data),
     ]
 
