@@ -102,12 +102,18 @@ def cores() -> int:
 
 
 async def _filter(settings: Settings) -> SafetyFilter:
-    return await asyncio.to_thread(_warm_filter, Path(settings.safety_policy) if settings.safety_policy else None)
+    return await asyncio.to_thread(warm_filter, Path(settings.safety_policy) if settings.safety_policy else None)
 
 
-def _warm_filter(policy: Path | None) -> SafetyFilter:
-    """The filter after its first judgement, which loads tables and would hold up the event loop for a second."""
+def warm_filter(policy: Path | None = None) -> SafetyFilter:
+    """The filter after its first judgement, which loads tables: it would hold up the event loop for a second.
+
+    The judgement has no time limit: on a starved machine the limit would leave some detectors cold, and the first
+    messages would be judged without them.
+    """
     safety = load_filter(policy)
     nowhere = Conversation(ConversationKey("start", "up"), Persona("nobody"))
-    safety.hear(Turn(Role.USER, "Hello, call me at 555 0100."), nowhere)
+    patient = SafetyFilter(safety.detectors, safety.policy, budget_s=float("inf"))
+    patient.hear(Turn(Role.USER, "Hello, call me at 555 0100."), nowhere)
+    patient.say(Turn(Role.BOT, "Hello, call me at 555 0100."), nowhere)
     return safety

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import cast
 
+from bot.bootstrap import warm_filter
 from bot.engine import ChatEngine, Habits
 from bot.exchange import IncomingMessage
 from bot.history.memory_store import MemoryStore
@@ -24,7 +25,7 @@ from dialogue.generator import GenerationRequest
 from dialogue.models.chat_model import ChatModel
 from dialogue.persona_cards import load_persona
 from dialogue.turns import Conversation, ConversationKey, PersonKey
-from safety.filter import SafetyFilter, load_filter
+from safety.filter import SafetyFilter
 
 Say = Callable[[Conversation], list[str]]
 
@@ -124,7 +125,7 @@ async def fake_engine(
     try:
         yield ChatEngine(
             store=store or MemoryStore(),
-            responder=Responder(chat_model(), batcher, safety or load_filter()),
+            responder=Responder(chat_model(), batcher, safety or warm_filter()),
             turnstile=Turnstile(max_per_person=max_per_person),
             personas=load_persona,
             habits=Habits("robin"),
