@@ -25,9 +25,12 @@ def test_pieces_are_short_and_lose_no_word(text: str, limit: int) -> None:
     assert all(0 < len(piece) <= limit for piece in pieces)
 
     def letters(words: str) -> str:
-        return re.sub(r"\s|`|py", "", words)
+        return re.sub(r"\s|`", "", words)
 
-    assert letters("".join(pieces)) == letters(text)
+    said = iter(letters("".join(pieces)))  # a fence that is opened again repeats its language, nothing else
+    assert all(letter in said for letter in letters(text))
+    if "```" not in text:
+        assert letters("".join(pieces)) == letters(text)
 
 
 def test_a_fence_that_is_cut_is_closed_and_opened_again_with_its_language() -> None:
