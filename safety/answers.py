@@ -16,8 +16,9 @@ _AGREES = re.compile(
     r"|\byou(?:'re| are|r)? (?:so |totally |absolutely |completely |damn |quite )?(?:right|correct)\b|\bso true\b"
     r"|\bthat'?s (?:so |very )?(?:true|right|correct)\b"
     r"|\b(?:me too|same here|me neither|i do too|so do i|i hate them too|well said|good (?:point|idea|for you)"
-    r"|(?:s?he|they) (?:totally |really |so |all )?(?:deserves?|had it coming)|serves (?:him|her|them) right|good riddance"
-    r"|(?:just |then |please )?do it\b|go for it|go ahead|hell yeah|why not|my thoughts exactly|you should(?: do it)?)\b"
+    r"|(?:s?he|they) (?:totally |really |so |all )?(?:deserves?|had it coming)|serves (?:him|her|them) right"
+    r"|good riddance|(?:just |then |please )?do it\b|go for it|go ahead|hell yeah|why not"
+    r"|my thoughts exactly|you should(?: do it)?)\b"
     r"|동의(?:해|합니다|하|해요)(?!지)|맞아|맞는 말|맞습니다|옳은 말|그러게|인정|공감|나도 그렇게|저도 그렇게"
     r"|그렇지|ㄹㅇ|ㅇㅈ|나도(?: |야|그래|$)|저도요|당연하지|좋은 생각"
 )

@@ -31,6 +31,7 @@ from safety.training.encoder_data import (
     load_base,
     tokenizer_of,
 )
+from safety.training.fit import without_calibration_rows
 
 RATE, WARM_UP, DECAY = 1.2e-4, 0.06, 0.01
 
@@ -99,12 +100,13 @@ def finish(
 ) -> PairModel:
     """Weigh a trained network against the linear model on the calibration rows, and write both to ``out``."""
     rows = [row for row in [*read_rows(data), *ordinary_talk(ordinary, TALK)] if row.lang == "en"]
+    linear = without_calibration_rows(shipped_model(), rows, on_progress)
     rows = [row for row in rows if row.split == CALIBRATE and "unsafe" in row.labels and row.file != "pii_synthetic"]
     rows = thinned(rows)
     plain_blend = Blend(0.0, 1.0, 0.0, (0.95, 0.9, 0.8))
     state = {name: value.clone() for name, value in network.state_dict().items()}
     model = PairModel(network, tokenizer, plain_blend, plain_blend)
-    found = both_logits(rows, LinearDetector(shipped_model()), model, on_progress)
+    found = both_logits(rows, LinearDetector(linear), model, on_progress)
     alone, reply = blends(rows, found)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_pair(state, tokenizer, alone, reply, out)

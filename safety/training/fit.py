@@ -170,6 +170,8 @@ def _fit_context(
     model: LinearModel,
     logits: Floats,
     on_progress: Callable[[str], None],
+    *,
+    whole: bool = True,
 ) -> Layer:
     on_progress("fitting the context layer")
     chosen = [place for place, row in enumerate(rows) if row.context]
@@ -197,11 +199,23 @@ def _fit_context(
     layer = fitted(parts[FIT])
     calm = _ordinary(part) & np.array([row.split == CALIBRATE for row in part], bool)
     layer = _calibrated(layer, part, _all_logits(layer, bags), targets, parts[CALIBRATE] | calm, weights)
+    if not whole:
+        return layer
     # Calibrated, the layer is fitted once more with the calibration rows: replies in context are scarce.
     packed = fitted(parts[FIT] | parts[CALIBRATE])
     # The second fit is surer of itself than the one that was calibrated: higher floors for low, medium and high.
     thresholds = np.maximum(layer.thresholds, np.array([0.92, 0.82, 0.6], np.float32))
     return replace(packed, platt=layer.platt, thresholds=thresholds)
+
+
+def without_calibration_rows(
+    model: LinearModel, rows: Sequence[Row], on_progress: Callable[[str], None]
+) -> LinearModel:
+    """A model whose context layer never saw the calibration rows: for weighing another model against it on them."""
+    part = [row for row, alone in zip(rows, _alone(rows), strict=True) if row.context and not alone]
+    reads = [read_text(row.text) for row in part]
+    logits = np.array([model.text_logits(seen) for seen in reads], np.float32).reshape(len(part), len(TEXT_HEADS))
+    return replace(model, context=_fit_context(part, reads, model, logits, on_progress, whole=False))
 
 
 def _calibrated(
