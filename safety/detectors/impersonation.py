@@ -15,7 +15,8 @@ from safety.verdict import Span
 _ASKED = re.compile(
     r"\b(?:are|r) (?:you|u) (?:really |actually |even |just )?(?:real|human|a human|a real|a bot|an ai|ai|a robot"
     r"|a person|a machine|alive)\b"
-    r"|\b(?:who|what) are you\b|am i (?:talking|speaking|chatting) (?:to|with)|\bhuman or\b|\bbot or\b"
+    r"|\b(?:who|what) (?:exactly |really )?are you(?: really| exactly)?(?:\W{0,3}$|\?)"
+    r"|am i (?:talking|speaking|chatting) (?:to|with)|\bhuman or\b|\bbot or\b"
     r"|(?:사람|인간|봇|로봇|ai|인공지능|기계|챗봇)(?:이야|이에요|인가요|이니|이냐|입니까|이지|이죠|이야\?|맞아"
     r"|맞지|인지|이에요\?|야\?|\?)|너 ?(?:뭐야|누구)|정체"
 )

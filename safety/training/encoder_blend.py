@@ -83,5 +83,7 @@ def _blend(rows: Sequence[Row], logits: Logits, mine: NDArray[np.bool_]) -> Blen
     linear, encoder = (max(float(weight), 0.0) for weight in model.coef_[0])
     blend = Blend(float(model.intercept_[0]), linear, encoder, _NONE.thresholds)
     chances = [blend.chance(float(a), float(b)) for a, b in inputs[calm]]
-    low, medium, high = thresholds_of(np.array(chances, np.float32))
+    # A few hundred calm rows say little about one in a thousand: floors above those of the linear model.
+    found = zip(thresholds_of(np.array(chances, np.float32)), (0.92, 0.82, 0.6), strict=True)
+    low, medium, high = (max(pair) for pair in found)
     return Blend(blend.bias, linear, encoder, (low, medium, high))
