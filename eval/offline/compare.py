@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dialogue.errors import UserError
 from eval.offline.bootstrap import Difference, holm, jackknife, paired
-from eval.offline.metrics.table import METRICS, Metric
+from eval.offline.metrics.table import LIKELIHOOD, METRICS, RANKING, Metric
 from eval.offline.provenance import provenance
 from eval.offline.records import Scored
 from eval.offline.results import SCHEMA, identity, quotable, read_run
@@ -31,10 +31,11 @@ def compare_runs(
     Raises UserError when the runs share no item.
     """
     pairs, names = _shared(first, second), _names(first, second)
-    metrics = _differences(pairs, resamples, seed)
+    made = [identity(first), identity(second)]
+    metrics = _differences(pairs, resamples, seed, same_model=made[0]["fingerprint"] == made[1]["fingerprint"])
     data: dict[str, Any] = {
         "schema": SCHEMA, "kind": "comparison", "systems": names,
-        "made_by": [identity(first), identity(second)], "items": len(pairs), "resamples": resamples, "seed": seed,
+        "made_by": made, "items": len(pairs), "resamples": resamples, "seed": seed,
         "metrics": metrics, "wins": _wins(pairs, quote), "provenance": provenance(),
     }  # fmt: skip
     write_report(out, "comparison", f"{names[0]} against {names[1]}", data, _blocks(data))
@@ -66,9 +67,13 @@ def _names(first: Path, second: Path) -> tuple[str, str]:
     return str(first), str(second)
 
 
-def _differences(pairs: Pairs, resamples: int, seed: int) -> dict[str, Any]:
+def _differences(pairs: Pairs, resamples: int, seed: int, *, same_model: bool) -> dict[str, Any]:
+    """Two decoders of one model take the same human answers alike: their likelihoods are left out, and not tested."""
     found: dict[str, Any] = {}
+    alike = {metric.name for metric in (*LIKELIHOOD, *RANKING)} if same_model else set()
     for name, metric in METRICS.items():
+        if name in alike:
+            continue
         row = _whole(metric, pairs) if metric.whole else _by_parts(metric, pairs, resamples, seed)
         if row is not None:
             found[name] = row | {"what": metric.what, "better": metric.better}
@@ -147,7 +152,8 @@ def _blocks(data: Mapping[str, Any]) -> list[Block]:
         Text(
             f"{data['items']} contexts answered by both. Differences are second minus first on the same contexts, "
             f"intervals by a paired bootstrap over conversations ({data['resamples']} resamples; block jackknife for "
-            "the distinct counts), p-values adjusted by Holm. Effects are Cohen's d of the differences of single items."
+            "the distinct counts), p-values adjusted by Holm. Effects are Cohen's d of the differences of single "
+            "items. Seconds were measured with whatever else the machine did at the time."
         ),
         Table(columns, rows),
         Heading("Where they differ most"),

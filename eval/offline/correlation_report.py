@@ -171,7 +171,7 @@ def _against(rows: Sequence[Mapping[str, Any]]) -> list[Block]:
     return [
         Text(
             "Mean Spearman over the sets left out of training, against every single score on the sets that it can "
-            f"judge: ahead of {sum(row['difference'] > 0 for row in rows)} of {len(rows)}, of {beaten} with an "
+            f"judge: ahead of {sum(row['difference'] > 0 for row in rows)} of {len(rows)}, of these {beaten} with an "
             "interval above 0."
         ),
         Table(columns, lines),
