@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 from dialogue.errors import UserError
 from eval.offline.bootstrap import Array, Estimate, estimate, jackknife
 from eval.offline.items import Item, persona_named
-from eval.offline.metrics.table import METRICS, Metric
+from eval.offline.metrics.table import METRICS, Metric, mean
 from eval.offline.records import Scored, scored
 from eval.offline.suite import SHIPPED
 from eval.offline.tracking import Tracking
+from eval.offline.upper_bounds import clopper_pearson
 
 SCHEMA = "chinwag.evaluation/1"
 
@@ -59,7 +61,16 @@ def measure(metric: Metric, rows: Sequence[Scored], *, resamples: int, seed: int
         return jackknife([row.item.group for row in kept], lambda places: whole([kept[place] for place in places]))
     parts, groups = parts_of(metric, rows)
     assert metric.combine is not None
-    return estimate(parts, groups, metric.combine, times=resamples, seed=seed)
+    found = estimate(parts, groups, metric.combine, times=resamples, seed=seed)
+    return _of_one_kind(found) if metric.combine is mean else found
+
+
+def _of_one_kind(found: Estimate) -> Estimate:
+    """A rate of which nothing (or nothing else) was seen has no spread to resample: its exact bound over groups."""
+    if not found.groups or found.value not in (0.0, 1.0) or found.low != found.high:
+        return found
+    low, high = clopper_pearson(found.groups * int(found.value), found.groups)
+    return replace(found, low=low, high=high)
 
 
 def parts_of(metric: Metric, rows: Sequence[Scored]) -> tuple[Array, list[str]]:

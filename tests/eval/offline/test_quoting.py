@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from eval.memorisation_report import _unquoted
 from eval.offline.compare import _wins
 from eval.offline.items import Item
+from eval.offline.metrics.table import METRICS
 from eval.offline.records import Scored
-from eval.offline.results import examples
+from eval.offline.results import examples, measure
+from eval.offline.upper_bounds import clopper_pearson
 from eval.report import Block, Heading, Plot, write_report
 
 SECRET = "a line of somebody's corpus"
@@ -55,3 +58,11 @@ def test_plots_stand_in_the_page_and_as_pictures_beside_the_markdown(tmp_path: P
     assert (tmp_path / "found-2.svg").read_text(encoding="utf-8") == "<svg>two</svg>"
     page = (tmp_path / "found.html").read_text(encoding="utf-8")
     assert "<svg>one</svg>" in page and "<svg>two</svg>" in page and "found-1.svg" not in page
+
+
+def test_a_rate_of_which_nothing_was_seen_is_bounded_not_certain() -> None:
+    rows = [replace(answered("everyday_en", n), item=Item(f"{n}", ("x",), group=f"{n}")) for n in range(40)]
+    none = measure(METRICS["question_rate"], rows, resamples=50, seed=0)
+    assert (none.value, none.low) == (0.0, 0.0) and none.high == clopper_pearson(0, 40)[1] > 0.08
+    some = measure(METRICS["question_rate"], [*rows, replace(rows[0], reply="Why?")], resamples=50, seed=0)
+    assert some.value == 1 / 41
