@@ -106,6 +106,7 @@ def _of_memorisation(report: Mapping[str, Any]) -> dict[str, End]:
     }
     worst = max(report["membership"].values(), key=lambda row: float(row["tpr_at_fpr_0.001"]["value"] or 0.0))
     rates["membership/tpr_at_fpr_0.001"] = worst["tpr_at_fpr_0.001"]
+    rates["discoverable/equal_to_their_own_reply"] = found["training contexts"]["equal_to_their_own_reply"]
     ends = {name: _share(rate["hits"], rate["count"]) for name, rate in rates.items()}
     for name in ("copied_from_the_corpus", "with_personal_data"):
         lines = float(len(report["stored_lines"][name]))
