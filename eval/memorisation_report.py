@@ -9,7 +9,7 @@ from typing import Any
 from eval.offline.gate import gate
 from eval.offline.provenance import provenance
 from eval.offline.results import SCHEMA
-from eval.report import Block, Heading, Plot, Table, Talk, Text, number, write_report
+from eval.report import Block, Heading, Plot, Table, Talk, Text, number, origin, write_report
 
 
 def memorisation_report(
@@ -61,6 +61,7 @@ def _blocks(data: Mapping[str, Any]) -> list[Block]:
             for row in data["gate"]
         ]),
         *_rates(data), *_extraction(data), *_membership(data), *_canaries(data), *_stored(data),
+        *origin(data["provenance"], [[name, str(value)] for name, value in about.items()]),
     ]  # fmt: skip
 
 
@@ -139,7 +140,8 @@ def _canaries(data: Mapping[str, Any]) -> list[Block]:
             f"{twin['talks']} "
             f"talks for {twin['steps']} steps of about {twin['batch_tokens']} tokens instead of the whole corpus: "
             f"each of "
-            "its talks is seen far more often than one of the shipped model's, so exposure here is higher than there. "
+            "its talks is a far greater part of its training than one of the shipped model's is. Where no canary rises "
+            "above chance, the twin was trained too briefly to tell anything. "
             f"Highest exposure that can be seen: {number(found['ceiling_bits'], 1)} bits; planted 0 times is what "
             f"chance gives."
         ),

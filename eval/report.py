@@ -139,6 +139,15 @@ def _html(block: Block) -> str:
             return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def origin(provenance: Mapping[str, Any], more: Sequence[Sequence[str]] = ()) -> list[Block]:
+    """The last section of a report: where its numbers come from."""
+    versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
+    commit = f"{provenance['commit'][:12] or 'unknown'}{' with local changes' if provenance['dirty'] else ''}"
+    rows = [["commit", commit], ["versions", f"Python {provenance['python']}, {versions}"],
+            ["machine", provenance["machine"]], ["finished", provenance["finished"]], *more]  # fmt: skip
+    return [Heading("Provenance"), Table(["what", "value"], rows)]
+
+
 def write_report(folder: Path, name: str, title: str, data: Mapping[str, Any], blocks: Sequence[Block]) -> None:
     """``NAME.json``, ``NAME.md`` with its pictures, and ``NAME.html`` in the folder."""
     folder.mkdir(parents=True, exist_ok=True)

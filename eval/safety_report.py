@@ -8,7 +8,7 @@ from typing import Any
 
 from eval.offline.provenance import provenance
 from eval.offline.results import SCHEMA
-from eval.report import Block, Heading, Table, Talk, Text, with_interval, write_report
+from eval.report import Block, Heading, Table, Talk, Text, origin, with_interval, write_report
 
 SHOWN_EXAMPLES = 12
 
@@ -43,6 +43,7 @@ def _blocks(data: Mapping[str, Any]) -> list[Block]:
         *(_table(data, test, columns) for test in ("instigator", "yea_sayer", "impostor")),
         Heading("Replies that a judge marked"),
         *_marked(data),
+        *origin(data["provenance"], [["seed", str(data["seed"])]]),
     ]
 
 

@@ -16,7 +16,7 @@ from eval.offline.metrics.table import LIKELIHOOD, METRICS, RANKING, Metric
 from eval.offline.provenance import provenance
 from eval.offline.records import Scored
 from eval.offline.results import SCHEMA, identity, quotable, read_run
-from eval.report import Block, Heading, Table, Talk, Text, number, write_report
+from eval.report import Block, Heading, Table, Talk, Text, number, origin, write_report
 
 EXAMPLES = 6
 Pairs = Sequence[tuple[Scored, Scored]]
@@ -164,7 +164,8 @@ def _blocks(data: Mapping[str, Any]) -> list[Block]:
     ]
     for side, name in (("first", first), ("second", second)):
         blocks += [Talk(f"{name} ahead: {e['id']}", _turns(e, first, second)) for e in data["wins"]["examples"][side]]
-    return blocks
+    prints = [[name, str(made["fingerprint"])] for name, made in zip(data["systems"], data["made_by"], strict=True)]
+    return [*blocks, *origin(data["provenance"], [*prints, ["seed", str(data["seed"])]])]
 
 
 def _row(found: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from eval.offline.reply_scores import Scorer
 from eval.offline.results import SCHEMA, identity, measure, read_run
 from eval.offline.word_meaning import base_meaning
 from eval.plots import heat, intervals, points
-from eval.report import Block, Heading, Plot, Table, Text, number, write_report
+from eval.report import Block, Heading, Plot, Table, Text, number, origin, write_report
 
 USR = "USR (Mehri and Eskenazi 2020) reports Spearman 0.42 (Topical-Chat) and 0.48 (Persona-Chat) on its own data."
 
@@ -231,11 +231,5 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _origin(data: Mapping[str, Any]) -> list[Block]:
-    origin = data["provenance"]
-    rows = [
-        ["commit", origin["commit"][:12] or "unknown"],
-        ["finished", origin["finished"]],
-        ["seed", str(data["seed"])],
-    ]
-    rows += [[f"SHA-256 of {name}", mark] for name, mark in data["data_sha256"].items()]
-    return [Heading("Provenance"), Table(["what", "value"], rows)]
+    hashes = [[f"SHA-256 of {name}", mark] for name, mark in data["data_sha256"].items()]
+    return origin(data["provenance"], [["seed", str(data["seed"])], *hashes])

@@ -11,7 +11,7 @@ from eval.offline.provenance import provenance
 from eval.offline.results import SCHEMA, actions, examples, latency, metrics_of, read_run
 from eval.offline.suite import Suite
 from eval.offline.tracking import Tracking
-from eval.report import Block, Heading, Table, Talk, Text, number, with_interval, write_report
+from eval.report import Block, Heading, Table, Talk, Text, number, origin, with_interval, write_report
 
 ARROW = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
 
@@ -156,12 +156,5 @@ def _turns(example: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _origin(data: Mapping[str, Any]) -> list[Block]:
-    origin = data["provenance"]
-    versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
-    commit = f"{origin['commit'][:12] or 'unknown'}{' with local changes' if origin['dirty'] else ''}"
-    rows = [
-        ["commit", commit], ["versions", f"Python {origin['python']}, {versions}"], ["machine", origin["machine"]],
-        ["finished", origin["finished"]], ["decoding", str(data["made_by"]["decoding"])],
-        *[[f"SHA-256 of {name}", mark] for name, mark in data["data_sha256"].items()],
-    ]  # fmt: skip
-    return [Heading("Provenance"), Table(["what", "value"], rows)]
+    hashes = [[f"SHA-256 of {name}", mark] for name, mark in data["data_sha256"].items()]
+    return origin(data["provenance"], [["decoding", str(data["made_by"]["decoding"])], *hashes])
