@@ -46,6 +46,17 @@ _REFUSALS = {
         "그 부분은 도와드리기 어려워요. 다른 궁금한 게 있나요?",
     ),
 }
+_ASK_SOMEBODY_WHO_KNOWS = {
+    "en": (
+        "I'm a chat program, so I can't judge that. A doctor or a pharmacist can; if it is urgent, call for help.",
+        "That's a question for a doctor or pharmacist, not for me. If it can't wait, call your emergency number.",
+        "I don't know enough to answer that safely. Please ask a doctor; in an emergency call 112, 911 or 999.",
+    ),
+    "ko": (
+        "저는 대화 프로그램이라 그건 판단할 수 없어요. 의사나 약사에게 물어보시고, 급하면 119에 전화해 주세요.",
+        "그건 제가 아니라 의사나 약사가 답할 질문이에요. 급하다면 119에 꼭 전화하세요.",
+    ),
+}
 _SPAM = {
     "en": ("I'll leave that one alone.", "I skip messages like that one.", "Not for me, thanks."),
     "ko": ("그런 메시지는 넘어갈게요.", "그건 답하지 않을게요.", "그건 사양할게요."),
@@ -117,6 +128,8 @@ def deflection(conversation: Conversation, verdict: SafetyVerdict) -> str:
         lines = _REFUSALS
     elif verdict.action is Action.IGNORE:
         lines = _SPAM
+    elif verdict.category == "bad_advice":
+        lines = _ASK_SOMEBODY_WHO_KNOWS
     return _choose(lines[_language(conversation)], conversation)
 
 
