@@ -63,7 +63,7 @@ def heat(table: Mapping[str, Mapping[str, float]], label: str) -> str:
 
 
 def points(rows: Sequence[tuple[str, float, float]], x: str, y: str) -> str:
-    """(name, x, y) as labelled points, with the least-squares line where there are three or more."""
+    """(name, x, y) as labelled points over a logarithmic x, with the least-squares line of three or more."""
     import numpy as np
 
     figure = _figure(6.0, 4.0)
@@ -73,8 +73,10 @@ def points(rows: Sequence[tuple[str, float, float]], x: str, y: str) -> str:
         axes.annotate(name, (across, up), fontsize=7, xytext=(4, 4), textcoords="offset points")
     if len(rows) >= 3:
         places = np.array([row[1] for row in rows])
-        slope, start = np.polyfit(places, [row[2] for row in rows], 1)
-        axes.plot(places, start + slope * places, color=GREY, linewidth=1)
+        slope, start = np.polyfit(np.log(places), [row[2] for row in rows], 1)
+        places = np.geomspace(places.min(), places.max(), 50)
+        axes.plot(places, start + slope * np.log(places), color=GREY, linewidth=1)
+    axes.set_xscale("log")
     axes.set_xlabel(x, fontsize=9)
     axes.set_ylabel(y, fontsize=9)
     axes.grid(alpha=0.3)
