@@ -7,7 +7,7 @@ from dialogue.errors import UserError
 from dialogue.training.data import Filtering
 from dialogue.training.recipes import Shape
 from dialogue.training.run import Places
-from dialogue.training.scaling import Law, Rung, climb, describe, fit, plot
+from dialogue.training.scaling import Law, Rung, climb, describe, fit, plot, rate_for
 from tests.dialogue.training.tiny import tiny
 
 TRUE = Law(3e4, 0.35, 3.1, 0, 0, 0, ())
@@ -50,3 +50,9 @@ def test_a_ladder_is_climbed_once_and_fitted(places: Places, no_filter: Filterin
     assert "α" in describe(first)
     plot(first, places.folder / "more.png", [("warm-started", 10**8, 3.0)])
     assert (places.folder / "more.png").stat().st_size > 5_000
+
+
+def test_larger_networks_learn_at_lower_rates_and_all_at_sensible_ones() -> None:
+    rates = [rate_for(parameters) for parameters in (10**5, 10**6, 10**7, 10**8)]
+    assert rates == sorted(rates, reverse=True)
+    assert 5e-4 < min(rates) < max(rates) < 3e-3
