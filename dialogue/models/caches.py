@@ -115,8 +115,9 @@ class PrefixCache:
         used = torch.zeros(groups.groups, self._sees.shape[1], dtype=torch.int32)
         used.index_add_(0, groups.group, self._sees.int())
         if self.extent + groups.width > used.shape[1] and int((used > 0).sum(1).max()) + groups.width > used.shape[1]:
-            self._widen(used.shape[1] + GROWTH)
-            used = F.pad(used, (0, GROWTH))
+            more = max(GROWTH, groups.width)
+            self._widen(used.shape[1] + more)
+            used = F.pad(used, (0, more))
         free = (used > 0).byte().argsort(dim=1, stable=True)
         self._new = free[groups.group, groups.place]
         self._sees.scatter_(1, self._new[:, None], True)

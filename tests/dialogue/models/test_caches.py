@@ -106,3 +106,12 @@ def test_uneven_groups_are_spread_and_collected_without_loss() -> None:
 
 def test_free_places_are_the_lowest() -> None:
     assert free_places(torch.tensor([0, 3, 1]), 3).tolist() == [2, 4, 5]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_conversation_may_have_more_rows_than_cells_are_added_at_a_time(kind: EncoderKind) -> None:
+    walk = Walk(kind, [[1, 2, 3]])
+    for rows in (1, 3, 3 * GROWTH):
+        walk.step(said(walk))
+        walk.reorder([DICE.randrange(len(walk.rows)) for _ in range(rows)])
+    walk.step(said(walk))
