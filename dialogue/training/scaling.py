@@ -97,7 +97,10 @@ def _rung(recipe: Recipe, folder: Path, data: Data, vocabulary: int) -> Rung:
     options = Options(quick_replies=0, country=None)
     train = replace(recipe.train, learning_rate=rate_for(body_parameters(model)))
     data_order = replace(recipe, seed=0, train=train)  # every rung reads the same batches
-    progress = make_trainer(data_order, model, data, place, options, None).run()
+    trainer = make_trainer(data_order, model, data, place, options, None)
+    progress = trainer.run()
+    if trainer.done() < 1:
+        raise UserError("The ladder was stopped; the same command goes on where it was.")
     found = scores(model, validation(data.valid, 100)).values()
     mean = sum(score.nats_per_word for score in found) / len(found)
     rung = Rung(body_parameters(model), recipe.seed, progress.tokens, mean)

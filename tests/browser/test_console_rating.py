@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -112,6 +113,9 @@ def test_a_killed_browser_and_a_killed_server_cost_nothing(
     page.wait_for_selector(".cw-rated")
     assert rated_text(page) == waiting
     press(page, "1")
+    deadline = time.monotonic() + 20  # a page that has just come back may redraw before it has stored
+    while len(votes(ratings, "killed")) < 2 and time.monotonic() < deadline:
+        page.wait_for_timeout(100)
     assert len(votes(ratings, "killed")) == 2
 
 

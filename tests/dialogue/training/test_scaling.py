@@ -8,6 +8,7 @@ from dialogue.training.data import Filtering
 from dialogue.training.recipes import Shape
 from dialogue.training.run import Places
 from dialogue.training.scaling import Law, Rung, climb, describe, fit, plot, rate_for
+from dialogue.training.train import Progress, Trainer
 from tests.dialogue.training.tiny import tiny
 
 TRUE = Law(3e4, 0.35, 3.1, 0, 0, 0, ())
@@ -56,3 +57,21 @@ def test_larger_networks_learn_at_lower_rates_and_all_at_sensible_ones() -> None
     rates = [rate_for(parameters) for parameters in (10**5, 10**6, 10**7, 10**8)]
     assert rates == sorted(rates, reverse=True)
     assert 5e-4 < min(rates) < max(rates) < 3e-3
+
+
+def test_a_ladder_that_is_stopped_records_no_half_trained_rung(
+    places: Places, no_filter: Filtering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Trainer.run
+
+    def stopped(trainer: Trainer) -> Progress:
+        trainer.stop_asked = True
+        return run(trainer)
+
+    shapes, recipe = [Shape(width, 2, 2, 300) for width in (8, 16, 24, 32)], tiny(steps=3, vocabulary=300)
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "run", stopped)
+        with pytest.raises(UserError, match="same command goes on"):
+            climb(recipe, places, no_filter, False, lambda line: None, shapes, seeds=(0,))
+    assert not list(places.folder.glob("rung-*/rung.json"))
+    assert len(climb(recipe, places, no_filter, False, lambda line: None, shapes, seeds=(0,)).rungs) == 4
