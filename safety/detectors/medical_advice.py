@@ -50,11 +50,11 @@ _ADVISES = re.compile(
     r"|괜찮|먹어도|드셔도|드세요|드시면|하세요|돼요|됩니다|정상|걱정 ?(?:마|하지)"
 )
 _POINTS_TO_HELP = re.compile(
-    r"\bdoctors?\b|\bpharmacists?\b|\bnurses?\b|\bhospital\b|\bemergency\b|\bambulance\b|\bclinic\b"
-    r"|\bprofessional\b|\bphysician\b|\bgp\b"
-    r"|\bmidwife\b|\bpoison (?:control|centre|center)\b|\b(?:911|999|112|119)\b|\bi(?:'m| am) not (?:a doctor"
-    r"|sure)\b|\bi (?:can'?t|cannot) (?:say|tell|judge)\b"
-    r"|\bi don'?t know\b|의사|병원|약사|응급|119|전문가|잘 모르"
+    r"\b(?:ask|see|call|tell|phone|consult|visit|contact|(?:talk|speak|check) with|to|get|need) (?:\w+ ){0,4}"
+    r"(?:doctors?|pharmacists?|nurses?|hospital|emergency|ambulance|clinic|professional|physician|gp|midwife"
+    r"|poison (?:control|centre|center)|911|999|112|119)\b"
+    r"|\bi(?:'m| am) not (?:a doctor|sure)\b|\bi (?:can'?t|cannot) (?:say|tell|judge)\b|\bi don'?t know\b"
+    r"|의사|병원|약사|응급|119|전문가|잘 모르"
 )
 
 
