@@ -114,6 +114,12 @@ def opened(context: BrowserContext, url: str) -> Page:
     return page
 
 
+def wait_for_item(page: Page) -> None:
+    """Wait until an item to rate is drawn, and all that belongs to it."""
+    page.wait_for_selector(".cw-rated")
+    settle(page)
+
+
 def rated_text(page: Page) -> str:
     """The words that the question is about."""
     return page.locator(".cw-rated p").first.inner_text()

@@ -17,7 +17,7 @@ from playwright.sync_api import Page
 from eval.ssa.assignment import answer, next_task
 from eval.ssa.protocol import Answer
 from eval.ssa.studies import join, study_named
-from tests.browser.console import ConsoleServer, browser, chromium, console, opened, settle
+from tests.browser.console import ConsoleServer, browser, chromium, console, opened, settle, wait_for_item
 from tests.eval.ssa.makers import PLAIN, study_with, talk
 from tests.eval.ssa.makers import opened as database_at
 
@@ -88,10 +88,10 @@ def test_a_rater_link_shows_no_owner_page_and_no_results(server: ConsoleServer) 
         study_with(ratings, [talk(1)], replace(PLAIN, raters_per_item=2), name="closed to raters")
     with browser() as chrome:
         page = opened(chrome.new_context(), server.invite("closed to raters", "ana"))
-        page.wait_for_selector(".cw-rated")
+        wait_for_item(page)
         assert page.get_by_role("radio", name="Results").count() == 0
         page.goto(page.url + "&page=results")
-        page.wait_for_selector(".cw-rated")
+        wait_for_item(page)
         assert "Raters" not in page.locator(".stMainBlockContainer").inner_text()
 
 

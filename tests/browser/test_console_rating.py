@@ -19,7 +19,17 @@ from eval.ssa.pairs import make_pairs
 from eval.ssa.protocol import Kind
 from eval.ssa.results import choices, rated_replies, results
 from eval.ssa.studies import ChatSystem, StudySettings, create_study, join, rater, study_named
-from tests.browser.console import ConsoleServer, browser, chromium, console, opened, press, rated_text, settle
+from tests.browser.console import (
+    ConsoleServer,
+    browser,
+    chromium,
+    console,
+    opened,
+    press,
+    rated_text,
+    settle,
+    wait_for_item,
+)
 from tests.eval.ssa.makers import PLAIN, study_with, talk
 from tests.eval.ssa.makers import opened as database_at
 
@@ -84,7 +94,7 @@ def test_two_raters_at_once_get_different_replies_and_lose_none(
     made = study_with(ratings, [talk(i) for i in range(3)], name="two")
     pages = [opened(chrome.new_context(), server.invite("two", name)) for name in ("ana", "bo")]
     for page in pages:
-        page.wait_for_selector(".cw-rated")
+        wait_for_item(page)
     assert rated_text(pages[0]) != rated_text(pages[1])
     for turn in range(6):
         press(pages[turn % 2], "3")
@@ -100,17 +110,17 @@ def test_a_killed_browser_and_a_killed_server_cost_nothing(
     link = server.invite("killed", "ana")
     context = chrome.new_context()
     page = opened(context, link)
-    page.wait_for_selector(".cw-rated")
+    wait_for_item(page)
     press(page, "3")
     waiting = rated_text(page)
     context.close()  # the browser is gone, without a goodbye to the page
     page = opened(chrome.new_context(), link)
-    page.wait_for_selector(".cw-rated")
+    wait_for_item(page)
     assert rated_text(page) == waiting
     server.kill()
     server.start()
     page = opened(chrome.new_context(), link)
-    page.wait_for_selector(".cw-rated")
+    wait_for_item(page)
     assert rated_text(page) == waiting
     press(page, "1")
     deadline = time.monotonic() + 20  # a page that has just come back may redraw before it has stored
@@ -125,7 +135,7 @@ def test_a_phone_in_the_dark_shows_everything_without_scrolling_sideways(
     study_with(ratings, [talk(i, replies=8) for i in range(2)], name="phone")
     context = chrome.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark", has_touch=True)
     page = opened(context, server.invite("phone", "ana"))
-    page.wait_for_selector(".cw-rated")
+    wait_for_item(page)
     settle(page)
     page.get_by_role("button", name="Sensible and specific").tap()
     page.wait_for_selector("text=1 done")
@@ -147,7 +157,7 @@ def test_buttons_questions_and_conversations_can_be_read_out(
 ) -> None:
     study_with(ratings, [talk(1)], name="spoken")
     page = opened(chrome.new_context(), server.invite("spoken", "ana"))
-    page.wait_for_selector(".cw-rated")
+    wait_for_item(page)
     assert page.get_by_role("region", name="conversation").count() == 1
     assert page.get_by_label("Reply to rate").count() == 1
     for name in ("Makes no sense", "Sensible", "Undo", "Skip"):
@@ -174,7 +184,7 @@ def test_the_whole_screen_speaks_korean_after_one_click(
 ) -> None:
     made = study_with(ratings, [talk(i) for i in range(2)], name="korean")
     page = opened(chrome.new_context(), server.invite("korean", "ana"))
-    page.wait_for_selector(".cw-rated")
+    wait_for_item(page)
     page.get_by_text("한국어").click()
     page.wait_for_selector("text=말이 안 된다")
     press(page, "1")
@@ -189,13 +199,13 @@ def test_a_group_link_gives_everybody_a_link_of_their_own(
     page = opened(chrome.new_context(), server.invite("group"))
     page.get_by_role("textbox", name="Your name").fill("cy")
     page.get_by_role("button", name="Begin").click()
-    page.wait_for_selector(".cw-rated")
+    wait_for_item(page)
     settle(page)
     own = page.url
     press(page, "3")
     waiting = rated_text(page)
     page = opened(chrome.new_context(), own)
-    page.wait_for_selector(".cw-rated")
+    wait_for_item(page)
     assert rated_text(page) == waiting
     page = opened(chrome.new_context(), server.invite("group"))
     page.get_by_role("textbox", name="Your name").fill("cy")
@@ -216,7 +226,7 @@ def test_pairs_are_compared_side_by_side(server: ConsoleServer, ratings: RatingD
     make_pairs(ratings, made.id, 3)
     page = opened(chrome.new_context(), server.invite("pairs", "ana"))
     for _ in range(3):
-        page.wait_for_selector(".cw-rated")
+        wait_for_item(page)
         settle(page)
         left = page.locator(".cw-talk").first.inner_text()
         press(page, "1" if "Alpha" in left else "2")
