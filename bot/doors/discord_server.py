@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -40,30 +41,37 @@ class Servers:
 
     def __init__(self, store: HistoryStore) -> None:
         self._store = store
-        self._known: dict[int, asyncio.Future[ServerSettings]] = {}
+        self._known: dict[int, ServerSettings] = {}
+        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def of(self, server_id: int | None) -> ServerSettings:
-        """The settings of a server; the defaults in direct messages. Callers that wait are woken in their order."""
+        """The settings of a server; the defaults in direct messages.
+
+        Callers come back in the order in which they called: asyncio's lock is fair, so that one who comes when the
+        settings have just been read does not overtake those who waited for them. A channel's order begins here.
+        """
         if server_id is None:
             return ServerSettings()
-        known = self._known.get(server_id)
-        if known is None or (known.done() and (known.cancelled() or known.exception())):
-            known = self._known[server_id] = asyncio.ensure_future(self._read(server_id))
-        return known.result() if known.done() else await asyncio.shield(known)
+        async with self._turns[server_id]:
+            if server_id not in self._known:
+                self._known[server_id] = await self._read(server_id)
+            return self._known[server_id]
 
     async def _read(self, server_id: int) -> ServerSettings:
         return from_stored(await asyncio.to_thread(self._store.settings, scope_of(server_id)))
 
     async def change(self, server_id: int, changes: Mapping[str, Any]) -> ServerSettings:
         """Store some settings; None goes back to the default."""
-        await asyncio.to_thread(self._store.put_settings, scope_of(server_id), changes)
-        self._known.pop(server_id, None)
-        return await self.of(server_id)
+        async with self._turns[server_id]:
+            await asyncio.to_thread(self._store.put_settings, scope_of(server_id), changes)
+            self._known[server_id] = await self._read(server_id)
+            return self._known[server_id]
 
     async def drop(self, server_id: int) -> None:
         """Remove a server's settings and forget them."""
-        self._known.pop(server_id, None)
-        await asyncio.to_thread(self._store.clear_settings, scope_of(server_id))
+        async with self._turns[server_id]:
+            self._known.pop(server_id, None)
+            await asyncio.to_thread(self._store.clear_settings, scope_of(server_id))
 
 
 def from_stored(stored: Mapping[str, Any]) -> ServerSettings:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +14,10 @@ from hypothesis import strategies as st
 
 from bot.doors.discord_lanes import Cooldown, LaneFull, Lanes, LoopGuard, Quota, Recent
 from bot.doors.discord_render import split_message, without_mentions
+from bot.doors.discord_server import Servers
 from bot.doors.discord_words import _WORDS, LANGUAGES
+from bot.history.memory_store import MemoryStore
+from bot.history.store import Scope
 
 texts = st.lists(
     st.one_of(st.text(max_size=60), st.sampled_from(["```py\n", "```\n", "\n\n", "word " * 30, "x" * 120, "끝. "])),
@@ -97,3 +103,23 @@ def test_a_quota_is_a_minute_long_slides_and_counts_what_was_let_in_only() -> No
 
 def test_every_word_exists_in_every_language() -> None:
     assert all(set(forms) == set(LANGUAGES) for forms in _WORDS.values())
+
+
+async def test_who_asks_for_a_servers_settings_later_never_gets_them_earlier() -> None:
+    class Slow(MemoryStore):
+        def settings(self, scope: Scope) -> Mapping[str, Any]:
+            time.sleep(0.01)
+            return super().settings(scope)
+
+    servers, order = Servers(Slow()), list[int]()
+
+    async def ask(number: int) -> None:
+        await servers.of(5)
+        order.append(number)
+
+    tasks: list[asyncio.Task[None]] = []
+    while len(tasks) < 3 or not tasks[0].done():
+        tasks.append(asyncio.create_task(ask(len(tasks))))
+        await asyncio.sleep(0)  # one comes at every step of the loop, also just when the settings have been read
+    await asyncio.gather(*tasks)
+    assert order == list(range(len(tasks)))
