@@ -56,6 +56,12 @@ def test_everybody_is_served_and_continuous_batching_waits_less() -> None:
     assert sum(continuous) < sum(static)
 
 
+def test_a_static_batch_hands_out_its_replies_together() -> None:
+    load = 1e9  # all of them are there from the start
+    assert len({round(delay, 6) for delay in delays(continuous=False, load=load)}) == 5
+    assert len({round(delay, 6) for delay in delays(continuous=True, load=load)}) > 20
+
+
 def test_both_policies_are_measured_on_the_same_stream() -> None:
     rows = measure(
         RecurrentModel(VOCABULARY, 1), [50.0], count=12, context=6, beams=2, max_batch=4, start_id=0, eos_id=1, pad_id=2
