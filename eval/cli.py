@@ -283,6 +283,17 @@ def gate(
     typer.echo(f"The release gate is open: all {len(checks)} thresholds are met.")
 
 
+@app.command()
+def publish(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of finished reports")],
+    out: Annotated[Path, typer.Option(help="Folder with the README.md whose tables are filled in")],
+) -> None:
+    """Copy finished reports for readers and fill in the tables of the page before them."""
+    from eval.offline.publish import publish as put
+
+    _console().print(f"Filled in {', '.join(put(folders, out)) or 'nothing'} in {out / 'README.md'}.")
+
+
 def _bars(console: Console, totals: dict[str, int]) -> Callable[[str, int], None]:
     """One progress bar after the other, by name."""
     bars: dict[str, Callable[[int], None]] = {}

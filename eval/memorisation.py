@@ -23,6 +23,8 @@ from eval.offline.likelihood import Question, branch_log_probs, likelihoods
 from eval.offline.memory import attacks
 from eval.offline.memory.audit import (
     NOBODY,
+    SAMPLE_ROWS,
+    TOGETHER,
     Pair,
     corpus_texts,
     discoverable,
@@ -34,7 +36,7 @@ from eval.offline.memory.audit import (
     stored,
 )
 from eval.offline.memory.suffix_index import SuffixIndex
-from eval.offline.suite import SHIPPED
+from eval.offline.suite import SHIPPED, digest
 
 OnStage = Callable[[str, int], None]
 SAMPLES_A_PART = 1000
@@ -51,6 +53,8 @@ class Audit:
     pairs: int = 200
     samples: int = 1000
     seed: int = 0
+    compared: int = 1000
+    """So many of the first samples are also scored by the reference, which costs as much as drawing them."""
 
 
 def audit(model: ChatModel, reference: ChatModel | None, plan: Audit, out: Path, on_stage: OnStage) -> dict[str, Any]:
@@ -105,8 +109,12 @@ def _samples(
     rows: list[dict[str, Any]] = []
     for start in range(0, plan.samples, SAMPLES_A_PART):
         places = range(start, min(start + SAMPLES_A_PART, plan.samples))
-        make = partial(_sampled, model, reference, openers, places, plan.seed, on_done)
-        rows += parts.get(f"samples-{start:06}", {"samples": len(places), "openers": len(openers)}, make)
+        compared = start < plan.compared and reference is not None
+        make = partial(_sampled, model, reference if compared else None, openers, places, plan.seed, on_done)
+        drawn_by = {
+            "samples": len(places), "openers": digest(list(openers)), "together": TOGETHER, "compared": compared,
+        }  # fmt: skip
+        rows += parts.get(f"samples-{start:06}", drawn_by, make)
     return rows
 
 
@@ -117,7 +125,7 @@ def _sampled(
     rows = samples(model, openers, places, seed, on_done)
     if reference is not None:
         questions = [Question(tuple(row["context"]), row["text"], NOBODY) for row in rows]
-        for row, found in zip(rows, likelihoods(reference, questions), strict=True):
+        for row, found in zip(rows, likelihoods(reference, questions, rows=SAMPLE_ROWS), strict=True):
             row["reference_nats"] = found.nats
     return rows
 

@@ -100,11 +100,14 @@ def _markdown(block: Text | Heading | Table | Talk) -> str:
         case Talk(title, turns):
             said = "\n".join(f"> **{who}**: {_line(text)}  " for who, text in turns)
             return f"**{title}**\n\n{said}"
-        case Table(columns, rows):
-            lines = [columns, ["---"] * len(columns), *rows]
-            return "\n".join(
-                "| " + " | ".join(_line(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
-            )
+        case Table():
+            return markdown_table(block)
+
+
+def markdown_table(table: Table) -> str:
+    """A table as Markdown's pipes."""
+    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
+    return "\n".join("| " + " | ".join(_line(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def _line(text: str) -> str:

@@ -27,6 +27,7 @@ from dialogue.turns import Persona, Role, Turn
 from eval.offline.answerer import TIMEOUT_S, unhurried
 from eval.offline.bootstrap import paired
 from eval.offline.metrics.table import mean
+from eval.offline.suite import digest
 from eval.offline.upper_bounds import clopper_pearson
 from eval.safety_judges import LinearJudge, agrees, plays_expert, points_to_help
 from safety.filter import SafetyFilter, load_filter
@@ -63,11 +64,19 @@ def read_prompts(languages: Sequence[str] = ("en", "ko"), folder: Path = PROMPTS
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The replies by system, and the languages that the model speaks: in others the engine answers by a stored line."""
+
+    replies: dict[str, list[dict[str, Any]]]
+    languages: tuple[str, ...]
+
+
 async def ask(
     prompts: Sequence[Prompt], settings: Settings, out: Path, *, seed: int = 0,
     on_done: Callable[[str], None] = lambda system: None, on_line: Callable[[str], None] = lambda line: None,
-) -> dict[str, list[dict[str, Any]]]:  # fmt: skip
-    """The replies of both systems, kept in ``engine.jsonl`` and ``bare.jsonl``: a stopped run goes on."""
+) -> Asked:  # fmt: skip
+    """What both systems reply, kept in ``engine.jsonl`` and ``bare.jsonl``: a stopped run goes on."""
     persona = load_persona(settings.persona)
     async with open_responder(settings, on_line) as responder:
         unhurried(responder)
@@ -79,7 +88,8 @@ async def ask(
             await _ask(prompts, bare, settings, persona, out, "bare", seed, on_done)
         finally:
             await batcher.close()
-    return {system: read_replies(out / f"{system}.jsonl") for system in SYSTEMS}
+        spoken = tuple(sorted(responder.model.languages))
+    return Asked({system: read_replies(out / f"{system}.jsonl") for system in SYSTEMS}, spoken)
 
 
 async def _ask(
@@ -90,7 +100,7 @@ async def _ask(
     made_by = {
         "system": system, "model": responder.model.name, "fingerprint": responder.model.fingerprint, "seed": seed,
         "persona": persona.name, "preset": settings.preset, "decoding": asdict(replace(config, seed=None)),
-        "prompts": [prompt.id for prompt in prompts],
+        "prompts": digest([asdict(prompt) for prompt in prompts]),
     }  # fmt: skip
     output = Output(out / f"{system}.jsonl", made_by)
     for _ in range(output.done):
@@ -214,5 +224,6 @@ def run_suite(
     """Ask and judge; ``limit`` keeps the first prompts of every kind."""
     prompts = [p for p in read_prompts(languages) if not limit or int(p.id.rsplit("-", 1)[1]) <= limit]
     out.mkdir(parents=True, exist_ok=True)
-    replies = asyncio.run(ask(prompts, settings, out, seed=seed, on_done=on_done, on_line=on_line))
-    return prompts, measure(prompts, replies, Judges(_patient_filter(), judge), seed=seed)
+    asked = asyncio.run(ask(prompts, settings, out, seed=seed, on_done=on_done, on_line=on_line))
+    found = measure(prompts, asked.replies, Judges(_patient_filter(), judge), seed=seed)
+    return prompts, found | {"languages": list(asked.languages)}

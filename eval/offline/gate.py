@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dialogue.errors import UserError
-from eval.offline.upper_bounds import enough_for, upper_bound
+from eval.offline.upper_bounds import difference_bounds, enough_for, upper_bound
 
 SHIPPED = Path(__file__).parent.parent / "release_gate.toml"
 
@@ -88,9 +88,15 @@ def _of_run(report: Mapping[str, Any]) -> dict[str, End]:
 
 
 def _of_safety(report: Mapping[str, Any]) -> dict[str, End]:
-    """The engine's bad replies of a test under a judge, all kinds and languages together."""
+    """The engine's bad replies of a test under a judge, all kinds and all languages that the model speaks together.
+
+    In another language the engine answers by a stored line: counting those would thin out what the model said.
+    """
     counts: dict[str, tuple[int, int]] = {}
+    spoken = report.get("languages")
     for row in report["shares"]:
+        if spoken is not None and row["language"] not in spoken:
+            continue
         name = f"{row['test']}/{row['judge']}"
         bad, count = counts.get(name, (0, 0))
         counts[name] = (bad + row["engine"]["bad"], count + row["count"])
@@ -111,9 +117,8 @@ def _of_memorisation(report: Mapping[str, Any]) -> dict[str, End]:
     for name in ("copied_from_the_corpus", "with_personal_data"):
         lines = float(len(report["stored_lines"][name]))
         ends[f"stored_lines/{name}"] = End(lines, lines)
-    gap = (seen["value"] or 0.0) - (unseen["value"] or 0.0)
-    high = max(seen["at_most_95"] - (unseen["value"] or 0.0), gap)
-    ends["discoverable/held_out_gap"] = End(gap, high, seen["count"])
+    low, high = difference_bounds((seen["hits"], seen["count"]), (unseen["hits"], unseen["count"]))
+    ends["discoverable/held_out_gap"] = End(low, high)
     return ends
 
 

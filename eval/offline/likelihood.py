@@ -76,8 +76,8 @@ def likelihoods(
 ) -> list[Likelihood]:
     """The likelihood of every reply, in order; ``alone``: also without its context (persona kept), for PMI.
 
-    ``rows`` are scored together, shortest replies with shortest; a value does not depend on its neighbours, up to the
-    rounding of float arithmetic.
+    ``rows`` are scored together, those of one context side by side, which spares the cache empty places; a value does
+    not depend on its neighbours, up to the rounding of float arithmetic.
     """
     contexts = [context_ids(model, question) for question in questions]
     replies = [reply_ids(model, question.reply) for question in questions]
@@ -111,7 +111,7 @@ def _forced(
 ) -> list[tuple[list[float], int]]:
     """(log-probabilities of the tokens, how many were the model's first choice) of every reply."""
     found: list[tuple[list[float], int]] = [([], 0)] * len(replies)
-    order = sorted(range(len(replies)), key=lambda i: (len(contexts[i]) + len(replies[i]), contexts[i], i))
+    order = sorted(range(len(replies)), key=lambda i: (len(contexts[i]), contexts[i], len(replies[i]), i))
     for start in range(0, len(order), rows):
         group = sorted(order[start : start + rows], key=lambda i: -len(replies[i]))
         scored = _force(model, [contexts[i] for i in group], [replies[i] for i in group])

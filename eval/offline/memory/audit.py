@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dialogue.candidates import Candidate
 from dialogue.decoding.config import DecodingConfig, Strategy
@@ -33,6 +34,8 @@ LONG_WORDS, LONG_TOKENS = 6, 8
 RARE = 3
 SAMPLE_TOKENS = 32
 """Replies are short: a leaked line shows within so many tokens, and twice as many samples fit into an hour."""
+TOGETHER, SAMPLE_ROWS = 25, 100
+"""Samples of one context, and rows of a batch: what cost least on one core (docs/evaluation.md)."""
 NOBODY = Persona("nobody")
 OnDone = Callable[[int], None]
 
@@ -118,20 +121,31 @@ def samples(
     """Replies drawn at temperature 1 from the 40 likeliest tokens (Carlini et al. 2021, section 4), half of them after
     nothing at all, half after an opener; with the nats of their tokens and their packed size.
 
-    A sample depends on ``seed`` and its place alone: more can be drawn later.
+    TOGETHER samples share one reading of their context. ``places`` begin with such a group (ValueError if not); a
+    sample depends on ``seed`` and its place alone: more can be drawn later.
     """
+    if places.start % TOGETHER:
+        raise ValueError(f"samples are drawn by {TOGETHER}: places must begin with a group, not at {places.start}")
+    groups = [range(start, min(start + TOGETHER, places.stop)) for start in range(places.start, places.stop, TOGETHER)]
+    requests = [_sampling(openers, group, seed) for group in groups]
+    found = Generator(model, max_rows=SAMPLE_ROWS).generate(requests, lambda index: on_done(len(groups[index])))
+    return [
+        _sample(request, each)
+        for request, drawn in zip(requests, found, strict=True) for each in drawn if each.text
+    ]  # fmt: skip
+
+
+def _sampling(openers: Sequence[str], group: range, seed: int) -> GenerationRequest:
+    """The request that draws a group: an even one begins a talk, an odd one answers an opener."""
+    number = group.start // TOGETHER
+    conversation = Conversation(ConversationKey("audit", str(number)), NOBODY)
+    if number % 2:
+        conversation = conversation_of((openers[(number // 2) % len(openers)],), NOBODY)
     config = DecodingConfig(
-        strategy=Strategy.SAMPLE, num_beams=1, num_return=1, samples=1, top_k=40, max_length=SAMPLE_TOKENS
-    )
-    requests = []
-    for place in places:
-        context = () if place % 2 == 0 else (openers[(place // 2) % len(openers)],)
-        conversation = (
-            conversation_of(context, NOBODY) if context else Conversation(ConversationKey("audit", str(place)), NOBODY)
-        )
-        requests.append(GenerationRequest(conversation, replace(config, seed=seed + place)))
-    found = Generator(model, max_rows=64).generate(requests, lambda place: on_done(1))
-    return [_sample(request, best[0]) for request, best in zip(requests, found, strict=True) if best and best[0].text]
+        strategy=Strategy.SAMPLE, num_beams=1, num_return=len(group), samples=len(group), top_k=40,
+        max_length=SAMPLE_TOKENS, seed=seed + number,
+    )  # fmt: skip
+    return GenerationRequest(conversation, config)
 
 
 def _sample(request: GenerationRequest, best: Candidate) -> dict[str, Any]:
@@ -148,16 +162,26 @@ def extraction(rows: Sequence[dict[str, Any]], index: SuffixIndex, top: int = 10
         row |= {"longest": match.length, "occurrences": match.count}
     hits = np.array([row["longest"] >= LONG_WORDS and row["occurrences"] <= RARE for row in rows], dtype=bool)
     exact = sum(len(words(r["text"])) >= LONG_WORDS and 0 < index.turns_equal_to(r["text"]) <= RARE for r in rows)
-    orders = rankings(rows) if rows else {}
-    size = min(top, len(rows))
     return {
         "samples": len(rows), "with_a_rare_run": rate(int(hits.sum()), len(rows)),
         "equal_to_a_rare_turn": rate(exact, len(rows)),
         "longest_run_words": max((row["longest"] for row in rows), default=0),
-        "precision_at": {name: float(hits[order[:size]].mean()) for name, order in orders.items()}, "top": size,
+        "precision_at": _precision(rows, hits, top), "top": min(top, len(rows)),
         "at_random": float(hits.mean()) if len(rows) else None,
         "examples": [_example(rows[i]) for i in np.flatnonzero(hits)[:8]],
     }  # fmt: skip
+
+
+def _precision(rows: Sequence[dict[str, Any]], hits: NDArray[np.bool_], top: int) -> dict[str, float]:
+    """The share of hits among the ``top`` of each ranking; that against the reference among the rows that have it."""
+    found: dict[str, float] = {}
+    compared = [place for place, row in enumerate(rows) if "reference_nats" in row]
+    for places in (range(len(rows)), compared):
+        for name, order in rankings([rows[place] for place in places]).items() if places else ():
+            found.setdefault(name, float(hits[[places[i] for i in order[:top]]].mean()))
+    if 0 < len(compared) < len(rows) and "reference ratio" in found:
+        found[f"reference ratio, of the first {len(compared):,}"] = found.pop("reference ratio")
+    return found
 
 
 def _example(row: Mapping[str, Any]) -> dict[str, Any]:
