@@ -40,7 +40,10 @@ def candidate(text: str, log_prob: float = -1.0) -> Candidate:
 
 
 class FakeGenerator:
-    """Decodes ``steps`` steps a request, then says what ``say`` says. Remembers what it was asked, and by whom."""
+    """Decodes ``steps`` steps a request, then says what ``say`` says. Remembers what it was asked, and by whom.
+
+    A test that needs a reply to be under way while something else happens holds it, instead of racing against a clock.
+    """
 
     def __init__(self, say: Say = echo, *, steps: int = 3, step_s: float = 0.0, room: int = 64) -> None:
         self.say, self.steps, self.step_s, self.room = say, steps, step_s, room
@@ -50,6 +53,14 @@ class FakeGenerator:
         self.threads: set[str] = set()
         self.dropped: list[int] = []
         self.fail: Callable[[GenerationRequest], bool] = lambda request: False
+
+    def hold(self) -> None:
+        """Finish nobody's reply until ``let_go``."""
+        self.steps, self.step_s = 10**9, 0.002
+
+    def let_go(self) -> None:
+        """Finish what is held with the next step."""
+        self.steps = 1
 
     def has_room(self, requests: Sequence[GenerationRequest]) -> bool:
         return len(self.live) + len(requests) <= self.room
@@ -79,6 +90,13 @@ class FakeGenerator:
         self.live.clear()
 
 
+def holding(say: Say = echo, *, room: int = 64) -> FakeGenerator:
+    """A generator that finishes nothing until it is told to."""
+    made = FakeGenerator(say, room=room)
+    made.hold()
+    return made
+
+
 class NoFormat:
     def encode(self, conversation: Conversation, budget: int) -> list[int]:
         raise AssertionError("the fake generator needs no token ids")
@@ -104,7 +122,7 @@ def chat_model(name: str = "fake") -> ChatModel:
 
 
 def message(
-    text: str, *, place: str = "here", person: str = "ana", in_s: float = 30.0, **changes: object
+    text: str, *, place: str = "here", person: str = "ana", in_s: float = 300.0, **changes: object
 ) -> IncomingMessage:
     given = IncomingMessage(ConversationKey("test", place), PersonKey("test", person), text, time.monotonic() + in_s)
     return replace(given, **changes)  # type: ignore[arg-type]
@@ -134,7 +152,7 @@ async def fake_engine(
         await batcher.close(drain_s=2.0)
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 90.0) -> None:
     """Wait for something that another thread does."""
     end = time.monotonic() + timeout_s
     while not condition():

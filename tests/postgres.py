@@ -119,7 +119,7 @@ def _run(command: list[Path | str], folder: Path) -> None:
         stdout=(output := (folder / f"{Path(command[0]).name}.out").open("wb")),
         stderr=output,
         check=False,
-        timeout=60,
+        timeout=200,
     )
     output.close()
     if done.returncode:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import aiohttp
 import discord
 from discord.ext import commands
 
@@ -102,8 +105,11 @@ class ChinwagBot(commands.AutoShardedBot):
 
     async def on_message(self, message: discord.Message) -> None:
         """Answer a message that is for the bot."""
-        if not self._may_be_heard(message):
-            return
+        if self._may_be_heard(message):
+            with self.lanes.under_way():  # who stops the bot waits for this too, not only for those in a lane
+                await self._take(message)
+
+    async def _take(self, message: discord.Message) -> None:
         settings = await self.servers.of(message.guild.id if message.guild else None)
         if not self._is_for_me(message, settings) or not self.recent.is_new(message.id):
             return
@@ -204,7 +210,7 @@ class ChinwagBot(commands.AutoShardedBot):
             quoted=await self._chain(message, key),
             options={"safety": dict(settings.safety)} if settings.safety else {},
         )
-        async with message.channel.typing():
+        async with typing_in(message.channel):
             reply = await self.home.engine.reply(incoming)
         sent = await self.deliver(message.channel, reply, settings, message)
         await self.remember(key, reply.turn_id, (f"to:{message.id}", *(str(each.id) for each in sent)))
@@ -284,6 +290,22 @@ class ChinwagBot(commands.AutoShardedBot):
             return await message.channel.fetch_message(reference.message_id)
         except discord.HTTPException:
             return None
+
+
+@asynccontextmanager
+async def typing_in(place: Place) -> AsyncIterator[None]:
+    """The typing indicator beside the work: where Discord refuses or delays it, the answer comes all the same."""
+    showing = asyncio.create_task(_type_in(place))
+    try:
+        yield
+    finally:
+        showing.cancel()
+
+
+async def _type_in(place: Place) -> None:
+    with suppress(discord.HTTPException, aiohttp.ClientError, OSError):
+        async with place.typing():
+            await asyncio.Event().wait()  # discord.py renews the indicator until this is cancelled
 
 
 def key_of(channel: Place, guild: discord.Guild | None) -> ConversationKey:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
@@ -47,19 +47,27 @@ class Lanes:
         if lane.inside > self._longest:
             raise LaneFull
         lane.inside += 1
+        try:
+            with self.under_way():
+                async with lane.lock:
+                    yield
+        finally:
+            lane.inside -= 1
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Work that has to end before the bot may leave, in a lane or not yet."""
         self._busy += 1
         self._idle.clear()
         try:
-            async with lane.lock:
-                yield
+            yield
         finally:
-            lane.inside -= 1
             self._busy -= 1
             if not self._busy:
                 self._idle.set()
 
     async def idle(self, timeout_s: float) -> bool:
-        """Wait until no lane is held; whether that came true in time."""
+        """Wait until nothing is under way; whether that came true in time."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()

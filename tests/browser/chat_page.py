@@ -23,11 +23,11 @@ async def page_at(url: str, **looks: Any) -> AsyncIterator[Any]:
         pytest.skip("no chromium: apt-get install chromium")
     playwright = pytest.importorskip("playwright.async_api", reason="no playwright: pip install playwright")
     async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = await driver.chromium.launch(executable_path=chromium, args=FLAGS, timeout=120_000)
         try:
             context = await browser.new_context(accept_downloads=True, **looks)
             page = await context.new_page()
-            page.set_default_timeout(15_000)
+            page.set_default_timeout(90_000)
             await page.goto(url)
             yield page
         finally:

@@ -98,7 +98,7 @@ def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+        found = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS, timeout=120_000)
         try:
             yield found
         finally:
@@ -107,7 +107,7 @@ def browser() -> Iterator[Browser]:
 
 def opened(context: BrowserContext, url: str) -> Page:
     """A page that has drawn its first item, form or table."""
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(90_000)
     page = context.new_page()
     page.goto(url)
     page.wait_for_selector(".stMainBlockContainer :is(button, [data-testid=stAlert])")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-from bot.doors.http_api_keys import add_key
+from bot.doors.http_api_keys import LOCAL, add_key
+from bot.doors.http_api_limits import Limits
 from dialogue.turns import Conversation
 from tests.bot.doors.http_helpers import running_api
 from tests.browser.chat_page import page_at
-from tests.fakes import FakeGenerator, echo, until
+from tests.fakes import FakeGenerator, echo, holding, until
 
 
 async def say(page: Any, words: str) -> None:
+    said = await page.locator("#log li.user").count()
     await page.get_by_label("Your message").fill(words)
-    await page.keyboard.press("Enter")
+    await page.get_by_label("Your message").press("Enter")
+    await page.locator("#log li.user").nth(said).wait_for()
 
 
 async def last_reply(page: Any) -> str:
@@ -59,6 +63,26 @@ async def test_a_person_can_talk_rate_and_come_back(tmp_path: Path) -> None:
         assert problems == []
 
 
+async def test_a_message_sent_before_the_page_has_loaded_what_was_said_stays_on_the_screen(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api, page_at(api.url) as page:
+        await say(page, "Before")
+        assert await last_reply(page) == "You said: Before (1)"
+        asked = asyncio.Event()
+
+        async def slow(route: Any) -> None:
+            await asked.wait()
+            await route.continue_()
+
+        await page.route("**/v1/conversations/*", slow)
+        await page.reload()
+        await page.get_by_label("Your message").fill("Hasty")
+        await page.get_by_label("Your message").press("Enter")
+        asked.set()
+        await page.locator("#log li.user").nth(1).wait_for()
+        assert await last_reply(page) == "You said: Hasty (3)"
+        assert await page.locator("#log li.user .bubble").all_inner_texts() == ["You: Before", "You: Hasty"]
+
+
 async def test_keyboard_alone_is_enough_and_the_menu_works(tmp_path: Path) -> None:
     async with running_api(tmp_path) as api, page_at(api.url) as page:
         await page.locator("#text:focus").wait_for()
@@ -91,7 +115,7 @@ async def test_keyboard_alone_is_enough_and_the_menu_works(tmp_path: Path) -> No
 
 
 async def test_stop_ends_the_work_and_keeps_nothing(tmp_path: Path) -> None:
-    generator = FakeGenerator(steps=100_000, step_s=0.002)
+    generator = holding()
     async with running_api(tmp_path, generator) as api, page_at(api.url) as page:
         await say(page, "Hello")
         await until(lambda: len(generator.live) == 1)
@@ -102,9 +126,11 @@ async def test_stop_ends_the_work_and_keeps_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_refusal_is_a_sentence_and_the_words_are_not_lost(tmp_path: Path) -> None:
-    async with running_api(tmp_path, http_requests_per_minute=4) as api, page_at(api.url) as page:
+    async with running_api(tmp_path) as api, page_at(api.url) as page:
         await say(page, "Hello")
         await last_reply(page)
+        api.service.limits = Limits(requests_per_minute=1, at_once=9, clock=lambda: 0.0)  # a minute never ends here
+        api.service.limits.take(LOCAL)
         await say(page, "Dear bot")
         assert "Try again in" in await last_reply(page)
         assert await page.get_by_label("Your message").input_value() == "Dear bot"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
 from dialogue.batcher import Batcher, Generated
+from dialogue.candidates import Candidate
 from dialogue.decoding.config import DecodingConfig
 from dialogue.errors import DeadlineExceeded, ModelError, Overloaded
 from dialogue.generator import GenerationRequest
 from dialogue.turns import Conversation, ConversationKey, Persona, Role, Turn
-from tests.fakes import FakeGenerator, until
+from tests.fakes import FakeGenerator, holding, until
 
 
 def request(text: str) -> GenerationRequest:
@@ -23,8 +24,10 @@ def request(text: str) -> GenerationRequest:
 
 
 @asynccontextmanager
-async def batching(generator: FakeGenerator, max_queue: int = 64, max_batch: int = 8) -> AsyncIterator[Batcher]:
-    batcher = Batcher(generator, max_queue=max_queue, max_batch=max_batch, max_wait_s=0.02)
+async def batching(
+    generator: FakeGenerator, max_queue: int = 64, max_batch: int = 8, clock: Callable[[], float] = time.monotonic
+) -> AsyncIterator[Batcher]:
+    batcher = Batcher(generator, max_queue=max_queue, max_batch=max_batch, max_wait_s=0.02, clock=clock)
     try:
         yield batcher
     finally:
@@ -32,7 +35,7 @@ async def batching(generator: FakeGenerator, max_queue: int = 64, max_batch: int
 
 
 def soon() -> float:
-    return time.monotonic() + 20.0
+    return time.monotonic() + 300.0
 
 
 def heard(generated: Generated) -> str:
@@ -40,11 +43,14 @@ def heard(generated: Generated) -> str:
 
 
 async def test_requests_that_arrive_together_are_decoded_together_on_one_thread() -> None:
-    generator = FakeGenerator()
+    generator = holding()
     async with batching(generator) as batcher:
-        answers = await asyncio.gather(*(batcher.submit(request(str(n)), deadline=soon()) for n in range(6)))
+        asked = [asyncio.create_task(batcher.submit(request(str(n)), deadline=soon())) for n in range(6)]
+        await until(lambda: batcher.live == 6)
+        generator.let_go()
+        answers = await asyncio.gather(*asked)
     assert [heard(answer) for answer in answers] == [f"You said: {n} (1)" for n in range(6)]
-    assert max(generator.batch_sizes) > 1
+    assert max(generator.batch_sizes) == 6
     assert generator.threads == {"chinwag-model"}
 
 
@@ -56,12 +62,18 @@ async def test_no_batch_is_larger_than_allowed() -> None:
 
 
 async def test_a_newcomer_joins_between_steps_and_does_not_wait_for_the_slow() -> None:
-    generator = FakeGenerator(steps=200, step_s=0.002)
+    class Uneven(FakeGenerator):
+        def step(self) -> dict[int, list[Candidate]]:  # whoever says "slow" never gets beyond the first step
+            slow = {ticket for ticket, (asked, _) in self.live.items() if asked.conversation.turns[0].text == "slow"}
+            self.live = {ticket: (a, 0 if ticket in slow else done) for ticket, (a, done) in self.live.items()}
+            return super().step()
+
+    generator = Uneven(steps=2, step_s=0.001)
     async with batching(generator) as batcher:
         slow = asyncio.create_task(batcher.submit(request("slow"), deadline=soon()))
         await until(lambda: batcher.live == 1)
-        generator.steps = 2
         await batcher.submit(request("quick"), deadline=soon())
+        assert not slow.done()
         slow.cancel()
     assert 2 in generator.batch_sizes
 
@@ -108,11 +120,13 @@ async def test_a_request_cancelled_in_the_queue_never_reaches_the_model() -> Non
 
 
 async def test_cancelling_drops_that_row_only() -> None:
-    generator = FakeGenerator(steps=60, step_s=0.002)
+    generator = holding()
     async with batching(generator) as batcher:
         tasks = [asyncio.create_task(batcher.submit(request(str(n)), deadline=soon())) for n in range(3)]
         await until(lambda: batcher.live == 3)
         tasks[1].cancel()
+        await until(lambda: batcher.live == 2)
+        generator.let_go()
         answers = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(answers[1], asyncio.CancelledError)
     assert [heard(answer) for answer in (answers[0], answers[2])] == ["You said: 0 (1)", "You said: 2 (1)"]  # type: ignore[arg-type]
@@ -121,15 +135,21 @@ async def test_cancelling_drops_that_row_only() -> None:
 
 @pytest.mark.parametrize(("queue_first", "stage"), [(False, "decoding"), (True, "queue")])
 async def test_a_deadline_names_the_stage_that_ran_out(queue_first: bool, stage: str) -> None:
-    generator = FakeGenerator(steps=10_000, step_s=0.002)
-    async with batching(generator, max_batch=1) as batcher:
+    now, generator = [0.0], holding()
+    async with batching(generator, max_batch=1, clock=lambda: now[0]) as batcher:
         tasks = []
         if queue_first:
-            tasks.append(asyncio.create_task(batcher.submit(request("running"), deadline=time.monotonic() + 0.4)))
+            tasks.append(asyncio.create_task(batcher.submit(request("running"), deadline=now[0] + 9.0)))
             await until(lambda: batcher.live == 1)
-        with pytest.raises(DeadlineExceeded) as late:
-            await batcher.submit(request("late"), deadline=time.monotonic() + 0.1)
-        assert late.value.stage == stage
+        late = asyncio.create_task(batcher.submit(request("late"), deadline=now[0] + 1.0))
+        await until(lambda: batcher.waiting + batcher.live == 1 + queue_first)
+        await until(lambda: (batcher.waiting if queue_first else batcher.live) == 1)
+        now[0] += 2.0
+        for running in tasks:
+            running.cancel()
+        with pytest.raises(DeadlineExceeded) as ended:
+            await late
+        assert ended.value.stage == stage
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -166,10 +186,14 @@ async def test_progress_is_told_on_the_event_loop() -> None:
 
 
 async def test_closing_finishes_what_is_under_way_and_refuses_what_comes_later() -> None:
-    batcher = Batcher(FakeGenerator(steps=20, step_s=0.002))
+    generator = holding()
+    batcher = Batcher(generator)
     task = asyncio.create_task(batcher.submit(request("last"), deadline=soon()))
     await until(lambda: batcher.live == 1)
-    await batcher.close(drain_s=5.0)
+    closing = asyncio.create_task(batcher.close(drain_s=90.0))
+    await until(lambda: not batcher.alive)
+    generator.let_go()
+    await closing
     assert heard(await task) == "You said: last (1)"
     with pytest.raises(Overloaded):
         await batcher.submit(request("too late"), deadline=soon())

@@ -36,7 +36,7 @@ class Bot:
         """End it; its exit status."""
         if self.process.returncode is None:
             self.process.send_signal(how)
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             return await self.process.wait()
 
 
@@ -78,7 +78,7 @@ class World:
 
     async def ready(self, shards: int = 1) -> None:
         """Wait until every shard is connected."""
-        await self.discord.until(lambda: len(self.discord.connected()) == shards, 60)
+        await self.discord.until(lambda: len(self.discord.connected()) == shards)
 
 
 @asynccontextmanager

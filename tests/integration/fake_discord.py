@@ -57,12 +57,16 @@ class FakeDiscord:
     shards: int = 1
     allow_content: bool = True
     heartbeat_ms: int = 1500
+    patience_s: float = 60.0
+    """With an interaction that is not acknowledged. Discord's own three seconds would test the machine, not the bot:
+    that it acknowledges before it does anything else is seen by the order in which things come."""
     sessions: dict[str, Session] = field(default_factory=dict)
     posted: dict[int, list[Json]] = field(default_factory=lambda: defaultdict(list))
     messages: dict[int, Json] = field(default_factory=dict)
     channels: dict[int, Json] = field(default_factory=dict)
     guilds: dict[int, Json] = field(default_factory=dict)
     typing: list[int] = field(default_factory=list)
+    typing_fails: bool = False
     commands: list[Json] = field(default_factory=list)
     syncs: int = 0
     heartbeats: list[float] = field(default_factory=list)
@@ -73,6 +77,7 @@ class FakeDiscord:
     interactions: dict[str, float] = field(default_factory=dict)
     limit_next: int = 0
     limited: int = 0
+    too_late: list[int] = field(default_factory=list)
     broken_rules: list[str] = field(default_factory=list)
     url: str = ""
     gateway: str = ""
@@ -204,7 +209,7 @@ class FakeDiscord:
         """What the bot posted in a channel."""
         return [message["content"] for message in self.posted[channel_id]]
 
-    async def until(self, condition: Callable[[], object], timeout_s: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], object], timeout_s: float = 120.0) -> None:
         """Wait for something that the bot does."""
         end = time.monotonic() + timeout_s
         while not condition():
@@ -249,32 +254,38 @@ class FakeDiscord:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         await socket.send_json({"op": 10, "d": {"heartbeat_interval": self.heartbeat_ms}})
-        session: Session | None = None
-        async for frame in socket:
-            if frame.type is not WSMsgType.TEXT:
-                break
-            packet = json.loads(frame.data)
-            if packet["op"] == 1:
-                self.heartbeats.append(time.monotonic())
-                await socket.send_json({"op": 11})
-            elif packet["op"] == 2:
-                session = await self._identify(socket, packet["d"])
-            elif packet["op"] == 6:
-                session = await self._resume(socket, packet["d"])
-        if session is not None and session.socket is socket:
-            session.socket = None
+        try:
+            async for frame in socket:
+                if frame.type is not WSMsgType.TEXT:
+                    break
+                await self._packet(socket, json.loads(frame.data))
+        except ConnectionError:  # the bot went away while it was being answered
+            pass
+        finally:
+            for session in self.sessions.values():
+                if session.socket is socket:
+                    session.socket = None
         return socket
 
-    async def _identify(self, socket: web.WebSocketResponse, data: Json) -> Session | None:
+    async def _packet(self, socket: web.WebSocketResponse, packet: Json) -> None:
+        if packet["op"] == 1:
+            self.heartbeats.append(time.monotonic())
+            await socket.send_json({"op": 11})
+        elif packet["op"] == 2:
+            await self._identify(socket, packet["d"])
+        elif packet["op"] == 6:
+            await self._resume(socket, packet["d"])
+
+    async def _identify(self, socket: web.WebSocketResponse, data: Json) -> None:
         self.identifies.append(data)
         if data["token"] != TOKEN:
             await socket.close(code=4004)
-            return None
+            return
         if data["intents"] & CONTENT_INTENT and not self.allow_content:
             await socket.close(code=4014)
-            return None
+            return
         shard = tuple(data.get("shard") or (0, 1))
-        session = Session(f"s{snowflake()}", (shard[0], shard[1]), data["intents"], socket=socket)
+        session = Session(f"s{snowflake()}", (shard[0], shard[1]), data["intents"])
         self.sessions = {key: other for key, other in self.sessions.items() if other.shard != session.shard}
         self.sessions[session.id] = session
         own = [g for g in self.guilds.values() if (int(g["id"]) >> 22) % shard[1] == shard[0]]
@@ -286,19 +297,24 @@ class FakeDiscord:
         await self._send(session, "READY", ready)
         for guild in own:
             await self._send(session, "GUILD_CREATE", guild)
-        return session
+        await self._catch_up(session, socket, 0)
 
-    async def _resume(self, socket: web.WebSocketResponse, data: Json) -> Session | None:
+    async def _resume(self, socket: web.WebSocketResponse, data: Json) -> None:
         session = self.sessions.get(data["session_id"])
         if session is None:
             await socket.send_json({"op": 9, "d": False})
-            return None
+            return
         self.resumes.append(data["seq"])
-        for packet in session.sent[data["seq"] :]:
-            await socket.send_json(packet)
-        session.socket = socket
+        session.socket = None  # what is said from here on is caught up with, in its order
+        await self._catch_up(session, socket, data["seq"])
         await self._send(session, "RESUMED", {})
-        return session
+
+    async def _catch_up(self, session: Session, socket: web.WebSocketResponse, seen: int) -> None:
+        """Send what this socket has not seen, also what comes meanwhile; only then is it the session's."""
+        while seen < len(session.sent):
+            await socket.send_json(session.sent[seen])
+            seen += 1
+        session.socket = socket
 
     # --- REST ---------------------------------------------------------------------------------------------------
 
@@ -356,6 +372,8 @@ class FakeDiscord:
         return answer(self.commands)
 
     async def _typing(self, request: web.Request) -> web.Response:
+        if self.typing_fails:
+            return error(500, 0, "500: Internal Server Error")
         self.typing.append(int(request.match_info["channel"]))
         return web.Response(status=204)
 
@@ -401,7 +419,8 @@ class FakeDiscord:
 
     async def _callback(self, request: web.Request) -> web.Response:
         number, token = int(request.match_info["interaction"]), request.match_info["token"]
-        if time.monotonic() - self.interactions[token] > 3.0:
+        if time.monotonic() - self.interactions[token] > self.patience_s:
+            self.too_late.append(number)
             return error(404, 10062, "Unknown interaction")
         if self.callbacks[number]:
             self.broken_rules.append("acknowledged twice")

@@ -41,7 +41,7 @@ async def two_engines(postgres: PostgresServer) -> AsyncIterator[tuple[ChatEngin
 async def test_turns_of_one_conversation_never_interleave_across_engines(postgres: PostgresServer) -> None:
     async with two_engines(postgres) as (one, two, _):
         engines = [one, two] * 8
-        await asyncio.gather(*(e.reply(message(f"m{n}", message_id=f"{n}", in_s=60)) for n, e in enumerate(engines)))
+        await asyncio.gather(*(e.reply(message(f"m{n}", message_id=f"{n}", in_s=200)) for n, e in enumerate(engines)))
         turns = one.store.load(ConversationKey("test", "here"), last=100).turns
         assert [turn.role for turn in turns] == [Role.USER, Role.BOT] * 16
         for heard, said in zip(turns[::2], turns[1::2], strict=True):
@@ -54,7 +54,7 @@ async def test_a_message_delivered_to_both_engines_is_answered_once(postgres: Po
     async with two_engines(postgres) as (one, two, generators):
         places = [f"p{n}" for n in range(10)]
         both = [
-            engine.reply(message("Hello", place=place, person=place, message_id="same", in_s=60))
+            engine.reply(message("Hello", place=place, person=place, message_id="same", in_s=200))
             for place in places
             for engine in (one, two)
         ]
@@ -70,7 +70,7 @@ async def test_an_engine_that_dies_while_answering_gives_the_conversation_free(p
         dying = asyncio.create_task(one.reply(message("Hello", message_id="m")))
         await until(lambda: bool(generators[0].live))
         waiting = asyncio.create_task(two.reply(message("Hello", message_id="m")))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # time enough to overtake, if it could
         assert not waiting.done()
         dying.cancel()
         assert (await waiting).turn.text == "You said: Hello (1)"

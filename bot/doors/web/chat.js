@@ -6,6 +6,7 @@ const ANSWERS = [["Good", 1, "Good reply"], ["Bad", 0, "Bad reply"]]; // words: 
 let key = sessionStorage.getItem("key") || "";
 let talk = localStorage.getItem("conversation");
 let under = null; // the AbortController of the reply under way
+let opening; // the page with what was said before: a message waits for it, else it would be wiped off the screen
 
 if (!talk) localStorage.setItem("conversation", (talk = "web-" + randomName()));
 
@@ -100,10 +101,11 @@ async function* events(answer) {
 }
 
 async function send(words) {
+  under = new AbortController();
+  busy(true);
+  await opening;
   show("user", words);
   const { item, said } = show("bot", "", "thinking");
-  busy(true);
-  under = new AbortController();
   const body = {
     conversation: talk, stream: true, message_id: randomName(), messages: [{ role: "user", content: words }],
   };
@@ -212,7 +214,7 @@ at("key-form").onsubmit = (event) => {
   event.preventDefault();
   key = at("key").value.trim();
   sessionStorage.setItem("key", key);
-  attempt(open);
+  opening = attempt(open);
 };
 const closing = (work) => () => { at("menu").open = false; return attempt(work); };
 at("why").onclick = closing(showWhy);
@@ -224,4 +226,4 @@ at("persona").onchange = () => attempt(async () => {
   status.textContent = `You are now talking to ${changed.name}.`;
 });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") at("menu").open = false; });
-attempt(open);
+opening = attempt(open);

@@ -31,11 +31,11 @@ class Running:
 
     def openai(self, key: str = "none") -> AsyncOpenAI:
         """OpenAI's own client, without retries, so that refusals are seen."""
-        return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=20)
+        return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=90)
 
     def http(self, **options: Any) -> httpx.AsyncClient:
         """A plain client."""
-        return httpx.AsyncClient(base_url=self.url, timeout=20, **options)
+        return httpx.AsyncClient(base_url=self.url, timeout=90, **options)
 
 
 @asynccontextmanager

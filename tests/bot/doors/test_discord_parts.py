@@ -65,7 +65,16 @@ async def test_a_lane_keeps_the_order_and_refuses_when_full() -> None:
         pass
     assert not await lanes.idle(0.0001)
     await asyncio.gather(*tasks)
-    assert order == [0, 1, 2, 3] and await lanes.idle(1.0)
+    assert order == [0, 1, 2, 3] and await lanes.idle(60.0)
+
+
+async def test_the_bot_is_idle_only_when_what_waits_outside_the_lanes_is_done_too() -> None:
+    lanes = Lanes(longest=3)
+    with lanes.under_way():
+        async with lanes.turn(7):
+            pass
+        assert not await lanes.idle(0.0001)
+    assert await lanes.idle(60.0)
 
 
 def test_recent_ids_are_new_once() -> None:

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from tests.bot.doors.http_helpers import running_api
-from tests.fakes import FakeGenerator, until
+from tests.fakes import FakeGenerator, holding, until
 
 CHAT = {"messages": [{"role": "user", "content": "Hello there"}]}
 
@@ -21,12 +21,13 @@ def kill_model_thread() -> None:
 
 
 async def test_a_killed_model_thread_costs_one_reply_and_no_more(tmp_path: Path) -> None:
-    generator = FakeGenerator(steps=50, step_s=0.01)
+    generator = holding()
     async with running_api(tmp_path, generator) as api, api.http() as client:
         asking = asyncio.create_task(client.post("/v1/chat/completions", json=CHAT))
-        await until(lambda: len(generator.live) == 1)
+        await until(lambda: api.service.engine.responder.batcher.live == 1)
         kill_model_thread()
         hit = (await asking).json()
+        generator.let_go()
         assert hit["chinwag"]["source"] == "fallback"
         after = await client.post("/v1/chat/completions", json=CHAT)
         assert after.json()["chinwag"]["source"] == "model"
@@ -34,12 +35,18 @@ async def test_a_killed_model_thread_costs_one_reply_and_no_more(tmp_path: Path)
 
 
 async def test_a_message_that_could_not_be_answered_in_time_gets_429_and_when_to_come_back(tmp_path: Path) -> None:
-    generator = FakeGenerator(steps=20, step_s=0.01, room=1)
-    async with running_api(tmp_path, generator, max_batch=1, reply_timeout_s=1.0) as api, api.http() as client:
+    generator = FakeGenerator(room=1)
+    async with running_api(tmp_path, generator, max_batch=1, reply_timeout_s=300.0) as api, api.http() as client:
         assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 200
-        answers = await asyncio.gather(*(client.post("/v1/chat/completions", json=CHAT) for _ in range(30)))
+        generator.hold()
+        for _ in range(30):  # a model that takes forty seconds a reply: five of them fit into the time there is
+            api.service.engine.responder.admission.learn(40.0, 1)
+        asked = [asyncio.create_task(client.post("/v1/chat/completions", json=CHAT)) for _ in range(15)]
+        await until(lambda: sum(task.done() for task in asked) >= 9)
+        generator.let_go()
+        answers = await asyncio.gather(*asked)
         refused = [answer for answer in answers if answer.status_code == 429]
-        assert len(refused) >= 15 and {answer.status_code for answer in answers} == {200, 429}
+        assert len(refused) >= 9 and {answer.status_code for answer in answers} == {200, 429}
         for answer in refused:
             assert answer.json()["error"]["code"] == "overloaded" and int(answer.headers["Retry-After"]) >= 1
         metrics = (await client.get("/metrics")).text

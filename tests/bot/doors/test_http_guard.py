@@ -18,7 +18,7 @@ from bot.doors.http_api_server import is_loopback, refuse_open_door
 from bot.history.memory_store import MemoryStore
 from dialogue.errors import StorageError, UnknownName, UserError
 from tests.bot.doors.http_helpers import running_api
-from tests.fakes import FakeGenerator, until
+from tests.fakes import FakeGenerator, holding, until
 
 CHAT = {"model": "fake", "messages": [{"role": "user", "content": "Hello there"}]}
 
@@ -114,11 +114,15 @@ async def test_limits_hold_over_the_wire_and_are_freed_again(tmp_path: Path) -> 
         answers = [await client.post("/v1/chat/completions", json=CHAT) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert int(answers[-1].headers["Retry-After"]) > 0 and answers[-1].json()["error"]["type"] == "rate_limit_error"
-    generator = FakeGenerator(steps=30, step_s=0.005)
+    generator = FakeGenerator()
     async with running_api(tmp_path, generator, http_at_once=2) as api, api.http() as client:
         for _ in range(2):
-            asked = await asyncio.gather(*(client.post("/v1/chat/completions", json=CHAT) for _ in range(5)))
-            assert sorted(answer.status_code for answer in asked) == [200, 200, 429, 429, 429]
+            generator.hold()
+            asked = [asyncio.create_task(client.post("/v1/chat/completions", json=CHAT)) for _ in range(5)]
+            await until(lambda: sum(task.done() for task in asked) == 3)  # noqa: B023 - done before the next round
+            generator.let_go()
+            answers = await asyncio.gather(*asked)
+            assert sorted(answer.status_code for answer in answers) == [200, 200, 429, 429, 429]
 
 
 def test_without_keys_only_loopback_is_served() -> None:
@@ -167,17 +171,18 @@ async def test_a_request_that_is_too_large_is_refused_announced_or_not(tmp_path:
 
 
 async def test_slow_clients_are_hung_up_on_and_others_are_served_meanwhile(tmp_path: Path) -> None:
-    async with running_api(tmp_path, http_read_timeout_s=0.4) as api, api.http() as client:
+    start = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+    body = b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    async with running_api(tmp_path, http_read_timeout_s=3.0) as api, api.http() as client:
         port = int(api.url.rsplit(":", 1)[1])
-        drips = [await asyncio.open_connection("127.0.0.1", port) for _ in range(30)]
-        for number, (_, writer) in enumerate(drips):
-            start = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
-            body = b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+        drips = []
+        for number in range(30):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write((b"", start, start + body)[number % 3])
-            await writer.drain()
+            drips.append((reader, writer))
         assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 200
         for number, (reader, writer) in enumerate(drips):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(90):
                 rest = await reader.read()
             assert (b" 408 " in rest) == (number % 3 == 2)
             writer.close()
@@ -231,11 +236,13 @@ async def test_metrics_count_what_happened(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_is_told_to_stop_finishes_what_it_began(tmp_path: Path) -> None:
-    generator = FakeGenerator(steps=60, step_s=0.01)
+    generator = holding()
     async with running_api(tmp_path, generator) as api, api.http() as client:
         asking = asyncio.create_task(client.post("/v1/chat/completions", json=CHAT))
         await until(lambda: len(generator.live) == 1)
         api.server.should_exit = True
+        await until(lambda: not api.server.servers[0].is_serving())
+        generator.let_go()
         assert (await asking).status_code == 200
         with pytest.raises(httpx.ConnectError):
             await client.post("/v1/chat/completions", json=CHAT)

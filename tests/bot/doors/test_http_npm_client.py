@@ -25,7 +25,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> dic
         pytest.skip("no npm client: npm install --prefix tests/bot/doors/npm")
     with serving(tmp_path_factory.mktemp("npm"), tiny_checkpoint) as server:
         command = [node, str(NPM / "client.mjs"), f"{server.url}/v1"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -10,7 +10,7 @@ import pytest
 
 from dialogue.turns import Conversation, ConversationKey
 from tests.bot.doors.http_helpers import running_api
-from tests.fakes import FakeGenerator, until
+from tests.fakes import FakeGenerator, holding, until
 
 MODEL = "fake"
 
@@ -148,7 +148,7 @@ async def test_errors_come_as_the_clients_own_exceptions(tmp_path: Path) -> None
 
 
 async def test_a_full_queue_is_refused_with_the_seconds_to_wait_plain_and_streamed(tmp_path: Path) -> None:
-    generator = FakeGenerator(steps=400, step_s=0.005)
+    generator = holding()
     async with running_api(tmp_path, generator, max_queue=1, max_batch=1) as api, api.openai() as client:
 
         async def ask(stream: bool = False) -> object:
@@ -173,7 +173,7 @@ async def test_a_full_queue_is_refused_with_the_seconds_to_wait_plain_and_stream
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("kept", [False, True])
 async def test_a_client_that_goes_away_cancels_the_work(tmp_path: Path, stream: bool, kept: bool) -> None:
-    generator = FakeGenerator(steps=100_000, step_s=0.002)
+    generator = holding()
     async with running_api(tmp_path, generator) as api:
         body = {"model": MODEL, "stream": stream, "messages": [{"role": "user", "content": "Hi"}]}
         async with api.http() as client:
@@ -191,7 +191,8 @@ async def test_a_reply_that_fails_half_way_ends_the_stream_with_an_error(tmp_pat
     class Broken(Exception):
         pass
 
-    async with running_api(tmp_path, FakeGenerator(steps=200, step_s=0.003)) as api, api.openai() as client:
+    generator = holding()
+    async with running_api(tmp_path, generator) as api, api.openai() as client:
 
         def fail(turn: object, so_far: object) -> None:
             raise Broken("secret words")
@@ -200,6 +201,7 @@ async def test_a_reply_that_fails_half_way_ends_the_stream_with_an_error(tmp_pat
         stream = await client.chat.completions.create(
             model=MODEL, messages=[{"role": "user", "content": "Hi"}], stream=True
         )
+        generator.let_go()  # the status has been sent: only now does the reply fail
         with pytest.raises(openai.APIError) as failed:
             async for _ in stream:
                 pass

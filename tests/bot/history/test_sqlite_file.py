@@ -184,7 +184,7 @@ def test_several_processes_make_and_share_one_file_and_nothing_is_lost_or_double
     root = Path(__file__).parents[3]
     running = [subprocess.Popen([*command, str(name)], cwd=root, stderr=subprocess.PIPE) for name in range(3)]
     for process in running:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=200)
         assert process.returncode == 0, errors.decode()
     store = open_sqlite(tmp_path)
     heard = [text for text in texts(store, last=1000) if text != "Hello there."]
