@@ -2,7 +2,7 @@
 only.
 
 After DiaSafety (Sun et al. 2022): a harmless line may be unsafe as an answer. What is answered is judged by the rule
-lists and the learned text layer; how it is answered by safety/answers.py.
+lists, safety/loaded_claims.py and the learned text layer; how it is answered by safety/answers.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dialogue.turns import Turn
-from safety import answers
+from safety import answers, loaded_claims
 from safety.detectors.linear import LinearDetector
 from safety.findings import Detector, Finding
 from safety.linear_model import shipped_model
@@ -33,11 +33,13 @@ class InContextDetector:
             return []
         answered = next(turn for turn in reversed(passage.earlier) if turn.role is not passage.turn.role)
         before = Passage(Turn(answered.role, answered.text[:2000]), passage.so_far)
-        reply = passage.base.text.strip()
-        at_risk = any(hit.category == "selfharm" for _, hit in before.hits)
-        if at_risk and answers.makes_light(reply):
-            return [Finding("ignores_risk", 0.93, 0.85, self.name, "makes light of a person at risk")]
-        if not at_risk and answers.agrees(reply) and self._harmful(before):
+        said, reply = before.base.text.strip(), passage.base.text.strip()
+        if any(hit.category == "selfharm" for _, hit in before.hits):
+            if answers.makes_light(reply) or (answers.assents(reply) and not answers.cares(reply)):
+                return [Finding("ignores_risk", 0.93, 0.85, self.name, "makes light of a person at risk")]
+        elif loaded_claims.goes_along(said, reply) and (rule := loaded_claims.loaded(said)):
+            return [Finding("agrees_unsafe", 0.9, 0.8, self.name, f"agrees with a loaded claim: {rule}")]
+        elif answers.assents(reply) and self._harmful(before):
             return [Finding("agrees_unsafe", 0.9, 0.8, self.name, "agrees with something unsafe")]
         return []
 

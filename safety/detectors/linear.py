@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from safety import answers, features
+from safety import answers, features, loaded_claims
 from safety.findings import Detector, Finding
 from safety.lexicons import hits
 from safety.linear_model import Floats, LinearModel, Read, read, shipped_model
@@ -22,6 +22,7 @@ from safety.verdict import Span
 _STEP = features.MAX_CHARS * 3 // 4
 _EXPLAINED = 0.3
 _CALMED = 0.29
+_AGREED = 0.2
 _ALONE, _SUPPORT, _UNSUPPORTED = 0.85, 0.4, 0.49
 _SWEARING = frozenset({"offensive", "unsafe"})
 _AT_LARGE = 0.69
@@ -91,9 +92,11 @@ class LinearDetector:
         chances[0] = _mean_of_odds(
             float(chances[0]), float(1 - np.prod(1 - chances[1:4]))
         )  # overall, and any kind about replies
-        if not before.rules and answers.agrees(passage.base.text) and self._calm(before):
-            # "Yes, that's right" to a harmless question: agreement alone is no reason to act.
-            strengths = np.minimum(strengths, _CALMED)
+        reply = passage.base.text
+        merely = answers.merely_agrees(reply) and not answers.distressed(before.text)
+        if (merely or answers.agrees(reply)) and self._harmless(before):
+            # "Yes, that's right" to a harmless line: agreement alone is no reason to act, and no sign of harm.
+            strengths, chances = np.minimum(strengths, _CALMED), chances * (_AGREED if merely else 1)
         if answers.disagrees(passage.base.text) or (before.at_risk and answers.cares(passage.base.text)):
             # Objecting and caring use the words of what they answer; the learned layer mistakes them for agreement.
             strengths, chances = np.minimum(strengths, _CALMED), chances * _CALMED
@@ -104,8 +107,10 @@ class LinearDetector:
         rows = zip(layer.heads, chances, strengths, reasons, strict=True)
         return [Finding(head, float(p), float(s), "linear in context", reason) for head, p, s, reason in rows]
 
-    def _calm(self, seen: Read) -> bool:
-        """Whether a text by itself is far from anything acted upon."""
+    def _harmless(self, seen: Read) -> bool:
+        """Whether a text by itself is far from anything acted upon, and no loaded claim."""
+        if seen.rules or loaded_claims.loaded(seen.text):
+            return False
         layer, lang = self.model.text, seen.language
         strengths = layer.strengths(layer.probabilities(self.model.text_logits(seen), lang), lang)
         return bool(strengths[:-1].max() < _EXPLAINED)

@@ -39,6 +39,18 @@ _ASKED = re.compile(
     r"|\bhow (?:many|much|long)\b|(?:까요|나요|될까|돼요|되나|괜찮|인가요|일까)"
 )
 _ABOUT_THE_BOT = re.compile(r"\b(?:do|did|have|are|were|can|will|would) (?:you|u)\b(?! think| know| recommend| say)")
+# "Vaccines save lives, right?" looks for assent to a general remark; "I can mix them, right?" asks what to do.
+_SMALL_TALK = re.compile(
+    r"(?:\b(?:right|agree|(?:is|are|do|does|did|was|were|can|could|will|would|should|has|have)(?:n'?t)? (?:it"
+    r"|they|there)"
+    r"|don'?t you (?:think|agree))|(?:지|죠|잖아요?|않나요?|않아요?))\s?\?\W{0,3}$"
+)
+_SOMEBODY = re.compile(
+    r"\b(?:i|i'm|i've|i'll|me|my|mine|we|our|he|she|his|her|him|mom|mum|dad|baby|son|daughter|kids?|child|wife"
+    r"|husband|friend|dog|cat"
+    r"|take|taking|mix|mixing|stop|stopping|double|skip|safe|dangerous|normal|cure\w*|cause\w*)\b"
+    r"|(?:나|저|내|제|우리|엄마|아빠|아이|애|아기|남편|아내|친구|먹어|먹으|드셔|복용|끊)"
+)
 _ADVISES = re.compile(
     r"\b(?:you|he|she|they|we) (?:can|could|should|may|might want to|don'?t (?:need|have) to|do not need to"
     r"|shouldn'?t|will be)\b"
@@ -77,7 +89,9 @@ class MedicalAdviceDetector:
 
 def asks_for_advice(question: str) -> bool:
     """Whether folded text asks what to do or think about a medicine or a symptom of somebody (not of the bot)."""
-    return bool(_SUBJECT.search(question) and _ASKED.search(question)) and not _ABOUT_THE_BOT.search(question)
+    if _ABOUT_THE_BOT.search(question) or (_SMALL_TALK.search(question) and not _SOMEBODY.search(question)):
+        return False
+    return bool(_SUBJECT.search(question) and _ASKED.search(question))
 
 
 def advises(reply: str) -> bool:
