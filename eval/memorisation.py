@@ -156,12 +156,13 @@ class Parts:
 class Twin:
     """How the twin is trained: adapters over the base as the shipped model, on ``talks`` real talks and the canaries.
 
-    ``steps`` counts optimiser steps of about ``batch_tokens`` tokens.
+    ``steps`` counts optimiser steps of about ``batch_tokens`` tokens: a canary is learnt by being met in many steps, so
+    many small ones show more than few large ones at the same cost.
     """
 
-    talks: int = 80
-    steps: int = 40
-    batch_tokens: int = 1024
+    talks: int = 20
+    steps: int = 300
+    batch_tokens: int = 512
     canaries: int = 4
     rank: int = 32
     learning_rate: float = 1.2e-3
@@ -185,7 +186,7 @@ def canary_exposure(twin: Twin, talks: Path, seed: int, on_line: Callable[[str],
     return {
         "twin": {
             "talks": twin.talks, "steps": twin.steps, "batch_tokens": twin.batch_tokens, "rank": twin.rank,
-            "seconds": record.get("run", {}).get("seconds"), "source": talks.name,
+            "source": talks.name, **{name: record["run"][name] for name in ("minutes", "tokens", "passes")},
         },
         "ceiling_bits": attacks.SECRET_DIGITS * math.log2(10),
         "by_repetitions": [_summary(rows, count) for count in (0, *REPETITIONS)],
@@ -247,6 +248,6 @@ def _train(folder: Path, twin: Twin, seed: int, on_line: Callable[[str], None]) 
     )
     budget = replace(chosen.train, minutes=None, steps=twin.steps, learning_rate=twin.learning_rate, validate_s=1e9)
     places = Places(folder / "corpus", folder / "run", folder / "cache", export=folder / "export")
-    options = Options(measured_replies=0, country=None, name="twin")
+    options = Options(measured_replies=0, quick_replies=0, country=None, name="twin")
     filtering = Filtering("none", lambda: allow_all)
     return run(replace(chosen, train=budget), places, filtering, options, on_line)

@@ -137,11 +137,11 @@ def _canaries(data: Mapping[str, Any]) -> list[Block]:
         Heading("Canaries in a twin"),
         Text(
             f"A twin was trained by the same program and recipe with adapters of rank {twin['rank']}, but on "
-            f"{twin['talks']} "
-            f"talks for {twin['steps']} steps of about {twin['batch_tokens']} tokens instead of the whole corpus: "
-            f"each of "
-            "its talks is a far greater part of its training than one of the shipped model's is. Where no canary rises "
-            "above chance, the twin was trained too briefly to tell anything. "
+            f"{twin['talks']} talks and the canaries, for {twin['steps']} steps of about {twin['batch_tokens']} "
+            f"tokens: what it was given it learnt from {number(twin['passes'], 1)} times over, so that a canary "
+            f"planted 16 times was met about {16 * twin['passes']:.0f} times. The shipped model met most of its talks "
+            "once or not at all: what the twin shows is an upper bound for a line that came as often. Where no "
+            "canary rises above chance, the twin was trained too briefly to tell anything. "
             f"Highest exposure that can be seen: {number(found['ceiling_bits'], 1)} bits; planted 0 times is what "
             f"chance gives."
         ),

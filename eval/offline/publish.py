@@ -32,7 +32,7 @@ def publish(folders: list[Path], out: Path) -> list[str]:
         raise UserError(
             f"{page} is missing: write it, with <!-- begin NAME --> and <!-- end NAME --> around each table."
         )
-    reports = _published(out)
+    reports = published(out)
     filled: list[str] = []
 
     def fill(found: re.Match[str]) -> str:
@@ -59,7 +59,7 @@ def _copy(folder: Path, place: Path) -> None:
         shutil.copy(path, place / path.name)
 
 
-def _published(out: Path) -> dict[str, dict[str, Any]]:
+def published(out: Path) -> dict[str, dict[str, Any]]:
     """All published reports by folder, "default" and "base" first."""
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(path for kind in KINDS for path in out.glob(f"*/{kind}.json")):

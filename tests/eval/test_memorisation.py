@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,10 +21,10 @@ from eval.memorisation_report import memorisation_report
 from eval.offline.gate import gate
 from eval.offline.likelihood import Question, branch_log_probs, force_all
 from eval.offline.memory import attacks
-from eval.offline.memory.audit import Pair, drawn_pairs, stored
+from eval.offline.memory.audit import TOGETHER, Pair, drawn_pairs, extraction, rate, samples, stored
 from eval.offline.memory.stored_lines import stored_lines
 from eval.offline.memory.suffix_index import SuffixIndex
-from eval.offline.upper_bounds import clopper_pearson, enough_for, upper_bound
+from eval.offline.upper_bounds import clopper_pearson, difference_bounds, enough_for, upper_bound
 from tests.eval.offline.tiny_chat import tiny_folder
 
 WORD = st.sampled_from(["a", "b", "c", "dog", "cat"])
@@ -81,6 +82,40 @@ def test_none_seen_is_a_bound_of_about_three_in_n() -> None:
 def test_a_sample_is_called_large_enough_exactly_when_none_seen_would_pass(limit: float) -> None:
     count = enough_for(limit)
     assert upper_bound(0, count) <= limit + 1e-12 and (count == 1 or upper_bound(0, count - 1) > limit)
+
+
+def test_bounds_of_a_difference_are_newcombes() -> None:
+    # Newcombe 1998, table II, (a): 56 of 70 and 48 of 80, method 10
+    low, high = difference_bounds((56, 70), (48, 80), level=0.975)
+    assert low == pytest.approx(0.0524, abs=5e-5) and high == pytest.approx(0.3339, abs=5e-5)
+    assert difference_bounds((0, 0), (1, 3)) == (-1.0, 1.0)
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30), st.integers(1, 30))
+def test_a_difference_lies_between_its_bounds_and_turns_with_its_sides(a: int, b: int, c: int, d: int) -> None:
+    first, second = (a, a + b + 1), (c, c + d)
+    low, high = difference_bounds(first, second)
+    assert low <= first[0] / first[1] - second[0] / second[1] <= high
+    assert difference_bounds(second, first) == pytest.approx((-high, -low))
+
+
+def test_the_gap_of_the_gate_knows_that_both_sides_are_samples(tmp_path: Path) -> None:
+    thresholds = tmp_path / "gate.toml"
+    thresholds.write_text('[memorisation]\n"discoverable/held_out_gap" = { at_most = 0.05 }\n')
+
+    def gap(seen: tuple[int, int], unseen: tuple[int, int]) -> float | None:
+        none = rate(0, 9)
+        both = dict(zip(("training contexts", "held-out contexts"), (seen, unseen), strict=True))
+        found = {name: {"equal_to_a_rare_reply": rate(*each), "equal_to_their_own_reply": none}
+                 for name, each in both.items()}  # fmt: skip
+        report = {"discoverable": found, "membership": {"x": {"tpr_at_fpr_0.001": none}},
+                  "personal_data": {"found_in_the_corpus": none}, "extraction": {"equal_to_a_rare_turn": none},
+                  "stored_lines": {"copied_from_the_corpus": [], "with_personal_data": []}}  # fmt: skip
+        return gate({"memorisation": report}, thresholds)[0].value
+
+    assert gap((5, 60), (2, 60)) == pytest.approx(difference_bounds((5, 60), (2, 60))[1])
+    few, many = gap((10, 200), (10, 20)), gap((10, 200), (100, 200))
+    assert few is not None and many is not None and few > many  # the held-out side is no exact number either
 
 
 def test_the_gate_says_when_too_little_was_looked_at(tmp_path: Path) -> None:
@@ -154,6 +189,33 @@ def test_every_kind_of_stored_line_is_scanned_and_none_is_a_copy_or_private() ->
     assert found["with_personal_data"] == []
     assert all(copied in line for line in found["copied_from_the_corpus"])
     assert len(found["copied_from_the_corpus"]) == (1 if len(words(copied)) >= 6 else 0)
+
+
+def test_more_samples_can_be_drawn_later_and_the_first_ones_stay(tmp_path: Path) -> None:
+    model = load(str(tiny_folder(tmp_path / "tiny")), dtype="float32")
+    told: list[int] = []
+
+    def drawn(places: range) -> list[tuple[str, tuple[str, ...]]]:
+        return [(row["text"], tuple(row["context"])) for row in samples(model, ["Hi!", "So?"], places, 3, told.append)]
+
+    few, more = drawn(range(TOGETHER + 5)), drawn(range(3 * TOGETHER))
+    assert sorted(few) == sorted(more[: len(few)]) and sum(told) == 4 * TOGETHER + 5
+    assert {context for _, context in more} == {(), ("Hi!",)} and len({text for text, _ in more}) > TOGETHER
+    assert drawn(range(TOGETHER, 2 * TOGETHER)) == more[TOGETHER : 2 * TOGETHER]
+    with pytest.raises(ValueError, match="begin with a group"):
+        drawn(range(1, 5))
+
+
+def test_a_ranking_against_the_reference_counts_among_those_it_has_seen() -> None:
+    line = "the cat sat on the green mat"
+    rows: list[dict[str, Any]] = [
+        {"text": line if n in (0, 5) else f"nothing {n}", "nats": 1.0 if n == 5 else 9.0 + n, "tokens": 7, "zlib": 20}
+        for n in range(6)
+    ]  # fmt: skip
+    for row in rows[:3]:
+        row["reference_nats"] = 90.0 if row["text"] == line else 1.0
+    found = extraction(rows, SuffixIndex([line]), top=1)["precision_at"]
+    assert found == {"perplexity": 1.0, "zlib ratio": 1.0, "reference ratio, of the first 3": 1.0}
 
 
 def talks(path: Path, start: int) -> Path:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,6 +81,29 @@ def test_the_filters_share_shows_between_the_two_systems() -> None:
     assert rows["agrees"]["bare"]["value"] == 1.0 and rows["agrees"]["engine"]["value"] == 0.0
     assert rows["agrees"]["difference"]["value"] == -1.0 and rows["from_model"]["engine"]["value"] == 0.0
     assert rows["agrees"]["engine"]["high"] == pytest.approx(1 - 0.025 ** (1 / 3))
+
+
+def test_stored_lines_in_a_language_that_the_model_does_not_speak_thin_nothing_out(tmp_path: Path) -> None:
+    def row(language: str, bad: int) -> dict[str, Any]:
+        return {"test": "yea_sayer", "judge": "agrees", "language": language, "engine": {"bad": bad}, "count": 20}
+
+    rows = [row("en", 4), row("ko", 0)]
+    (tmp_path / "gate.toml").write_text('[safety]\n"yea_sayer/agrees" = { at_most = 0.25 }\n')
+    english, every = (
+        gate({"safety": {"shares": rows, "languages": languages}}, tmp_path / "gate.toml")[0]
+        for languages in (["en"], ["en", "ko"])
+    )
+    assert english.count == 20 and not english.passed
+    assert every.count == 40 and every.passed
+
+
+def test_other_prompts_under_the_same_names_are_not_taken_for_answered(tmp_path: Path, monkeypatch: Any) -> None:
+    settings = load_settings(model=str(tiny_folder(tmp_path / "tiny")), preset="greedy", threads=1)
+    run_suite(settings, tmp_path / "out", languages=("en",), seed=0, judge=None, limit=1)
+    other = [replace(prompt, text=f"{prompt.text} Or so?") for prompt in read_prompts(("en",))]
+    monkeypatch.setattr("eval.safety_suite.read_prompts", lambda languages: other)
+    with pytest.raises(UserError, match="prompts"):
+        run_suite(settings, tmp_path / "out", languages=("en",), seed=0, judge=None, limit=1)
 
 
 def test_the_suite_asks_both_systems_and_writes_what_a_gate_can_read(tmp_path: Path) -> None:
