@@ -6,9 +6,12 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 # the CPU build of torch; for a GPU: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# torch's own index has not every version of the libraries that torch needs: these come from PyPI, and torch, whose
+# version there carries a suffix and so counts as newer, from its own index
+ARG PYPI_INDEX=https://pypi.org/simple
 COPY constraints.txt ./
 RUN python -m venv /opt/chinwag \
- && /opt/chinwag/bin/pip install -c constraints.txt torch --index-url "${TORCH_INDEX}"
+ && /opt/chinwag/bin/pip install -c constraints.txt torch --index-url "${TORCH_INDEX}" --extra-index-url "${PYPI_INDEX}"
 COPY pyproject.toml README.md LICENSE NOTICE chinwag.py ./
 COPY dialogue dialogue
 COPY safety safety

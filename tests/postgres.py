@@ -7,7 +7,6 @@ import pwd
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.ports import lasting_port
 
 MISSING = "no PostgreSQL server here (Debian: apt-get install postgresql)"
 
@@ -85,7 +86,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     if where is None:
         raise RuntimeError(MISSING)
     folder = Path(tempfile.mkdtemp(prefix="chinwag-pg-"))
-    server = PostgresServer(_free_port(), where, folder, secrets.token_hex(8))
+    server = PostgresServer(lasting_port(), where, folder, secrets.token_hex(8))
     try:
         _make_cluster(server)
         server.start()
@@ -137,13 +138,6 @@ def _ordinary_user() -> str | None:
 def _ordinary_group() -> int | None:
     user = _ordinary_user()
     return pwd.getpwnam(user).pw_gid if user else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _version(name: str) -> tuple[int, ...]:

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.ports import lasting_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -36,7 +37,7 @@ class ConsoleServer:
 
     def __init__(self, database: str, folder: Path) -> None:
         self.database, self.folder = database, folder
-        self.port = _free_port()
+        self.port = lasting_port()
         self.base = f"http://localhost:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         self.owner_link = ""
@@ -138,10 +139,3 @@ def settle(page: Page) -> None:
     """Wait until no script runs and nothing on the screen is out of date."""
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
     page.wait_for_function("() => !document.querySelector('[data-stale=true]')")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

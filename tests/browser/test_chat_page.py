@@ -80,7 +80,7 @@ async def test_a_message_sent_before_the_page_has_loaded_what_was_said_stays_on_
         asked.set()
         await page.locator("#log li.user").nth(1).wait_for()
         assert await last_reply(page) == "You said: Hasty (3)"
-        assert await page.locator("#log li.user .bubble").all_inner_texts() == ["You: Before", "You: Hasty"]
+        assert await page.locator("#log li.user .bubble").all_text_contents() == ["You: Before", "You: Hasty"]
 
 
 async def test_keyboard_alone_is_enough_and_the_menu_works(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ async def test_every_message_is_answered_once_in_order_or_refused(
             await world.ready()
             asked = await storm(discord, chance)
             everything = [number for room in asked.values() for number in room]
-            await discord.until(lambda: len(answers(discord)) >= len(everything), 180)
+            await discord.until(lambda: len(answers(discord)) >= len(everything), 600)
             await asyncio.sleep(2)
             check(discord, asked)
             note("discord storm", report(discord, world, asked))

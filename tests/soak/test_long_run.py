@@ -1,7 +1,8 @@
 """Twenty minutes of mixed load on one ``chinwag serve`` with a small real model: it answers, loses and leaks nothing.
 
 Talkers with kept conversations (plain and streamed), stateless callers, clients that leave half way, clients that never
-finish their request and clients that send nonsense, all at once. ``SOAK_S`` makes it shorter or longer.
+finish their request and clients that send nonsense, all at once. ``SOAK_S`` makes it shorter or longer: below
+twenty minutes its memory is told but not judged, because pools and caches are still being filled.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from tests.bot.doors.server_process import ServerProcess, serving
 from tests.soak.nonsense import CHAT, JSON, body, nonsense
 
 pytestmark = pytest.mark.timeout(0)
-SECONDS = float(os.environ.get("SOAK_S", "1200"))
+FULL_S = 1200.0
+SECONDS = float(os.environ.get("SOAK_S", FULL_S))
 WORDS = ("Hello there", "How are you?", "I like tea", "It rained all day", "Tell me more!", "What is your name?")
 
 
@@ -42,7 +44,8 @@ async def test_a_long_mixed_load_leaks_nothing_and_loses_nothing(
     assert not [kind for kind in load.seen if kind.startswith("failed")], load.seen
     assert load.seen["connection lost, asked again"] <= 0.05 * sum(load.seen.values())
     assert files <= load.files_before + 10
-    assert memory[-1] < memory[1] * 1.10, "memory grows"
+    if load.seconds >= FULL_S:
+        assert memory[-1] < memory[1] * 1.10, "memory grows"
 
 
 class Load:

@@ -15,7 +15,8 @@ import pytest
 
 from bot.history.opening import open_store
 from dialogue.turns import ConversationKey
-from eval.bench.serve import free_port
+from tests.fakes import until
+from tests.ports import lasting_port
 
 pytest.importorskip("ray", reason="no ray: pip install 'chinwag[ray]'")
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @asynccontextmanager
 async def ray_server(folder: Path, model: Path) -> AsyncIterator[str]:
     """The command in a process of its own; ended with SIGTERM, as an orchestrator does."""
-    port = free_port()
+    port = lasting_port()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CHINWAG_")}
     settings = {
         "CHINWAG_DATA_FOLDER": str(folder), "CHINWAG_THREADS": "1", "PYTHONPATH": str(ROOT),
@@ -89,7 +90,7 @@ async def test_a_killed_replica_costs_no_answer(
             answered += 1
 
     async with ray_server(tmp_path, tiny_checkpoint) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
-        assert len(replicas_of(tmp_path)) == 2
+        await until(lambda: len(replicas_of(tmp_path)) == 2, 120)
         talks = [asyncio.create_task(talk(client, number)) for number in range(8)]
         await asyncio.sleep(3)
         os.kill(replicas_of(tmp_path)[0], signal.SIGKILL)

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from eval.bench.serve import free_port
+from tests.ports import lasting_port
 
 ROOT = Path(__file__).resolve().parents[3]
 START_S = 300.0
@@ -30,7 +30,7 @@ class ServerProcess:
     settings: Mapping[str, str] = field(default_factory=dict)
     launcher: Sequence[str] = ()
     """A Python program and its arguments that starts ours, as tests/soak/jumping_clock.py does."""
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=lasting_port)
     process: subprocess.Popen[bytes] | None = None
 
     @property
