@@ -26,7 +26,7 @@ def publish(folders: list[Path], out: Path) -> list[str]:
     Raises UserError for a folder without a report, or for a page with a table that the published reports do not allow.
     """
     for folder in folders:
-        _copy(folder, out / folder.resolve().name)
+        _copy(folder, out / folder.absolute().name)
     page = out / PAGE
     if not page.is_file():
         raise UserError(

@@ -142,10 +142,16 @@ def made_by(reports: Reports) -> str:
     """Which commit, weights and sizes each report rests on."""
     rows = []
     for name, report in reports.items():
-        weights = report.get("made_by", {}).get("fingerprint") or report.get("about", {}).get("fingerprint") or "–"
-        rows.append([name, report["kind"], str(weights), report["provenance"]["commit"][:8], _size(report),
+        rows.append([name, report["kind"], _weights(report), report["provenance"]["commit"][:8], _size(report),
                      report["provenance"]["finished"][:16]])  # fmt: skip
     return markdown_table(Table(["report", "kind", "weights", "program commit", "rests on", "finished (UTC)"], rows))
+
+
+def _weights(report: Mapping[str, Any]) -> str:
+    """The fingerprints of the models that a report is about."""
+    made = report.get("made_by", report.get("about", {}))
+    found = [str(each.get("fingerprint", "")) for each in (made if isinstance(made, list) else [made])]
+    return ", ".join(dict.fromkeys(filter(None, found))) or "–"
 
 
 def _size(report: Mapping[str, Any]) -> str:

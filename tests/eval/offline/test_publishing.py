@@ -91,6 +91,22 @@ def test_costs_are_reckoned_up_to_a_thousand_replies() -> None:
     assert "| default | 7 | 14.0 | 2.00 | 33.3 | 16.0 |" in table("costs", {"default": run_report(0.5)})
 
 
+def test_the_page_says_which_weights_and_which_program_each_report_rests_on() -> None:
+    both = {
+        "kind": "comparison",
+        "provenance": ORIGIN,
+        "items": 4,
+        "made_by": [{"fingerprint": "x"}, {"fingerprint": "y"}],
+    }
+    audit = {"kind": "memorisation", "provenance": ORIGIN, "about": {"fingerprint": "z", "pairs": 5},
+             "extraction": {"samples": 3000}}  # fmt: skip
+    said = table("made-by", {"default": run_report(0.5), "both": both, "audit": audit, "safety": safety_report(1)})
+    assert "| default | run | abc | 01234567 | 7 replies | 2026-01-02T03:04 |" in said
+    assert "| both | comparison | x, y | 01234567 | 4 contexts |" in said
+    assert "| audit | memorisation | z | 01234567 | 3,000 samples, 5 pairs |" in said
+    assert "| safety | safety | – | 01234567 | 2 prompts |" in said
+
+
 def test_every_published_table_is_one_that_the_published_reports_allow() -> None:
     reports = published(REPORTS)
     said = (REPORTS / "README.md").read_text(encoding="utf-8")
