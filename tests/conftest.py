@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import postgres
 from tests.tiny_checkpoint import make_tiny_checkpoint
 
 __all__ = ["postgres"]
+
+# The same examples on every machine, and no test fails because a machine is slow. To look for new examples:
+# HYPOTHESIS_PROFILE=default, perhaps with --hypothesis-seed=N.
+settings.register_profile(
+    "same everywhere", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same everywhere"))
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +31,6 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No test reads or writes the settings and conversations of the person who runs it."""
-    import os
-
     for name in list(os.environ):
         if name.startswith("CHINWAG_") and name != "CHINWAG_SHARED_DATA":
             monkeypatch.delenv(name)

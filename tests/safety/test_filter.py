@@ -117,6 +117,16 @@ def test_detectors_that_come_too_late_are_skipped_and_counted(safety: SafetyFilt
     assert sum(late.failures.values()) == len(safety.detectors)
 
 
+def test_a_machine_that_is_busy_with_something_else_switches_no_detector_off(
+    safety: SafetyFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10**9, 100))  # a hundred seconds go by between any two looks at it
+    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
+    waited = SafetyFilter(safety.detectors, safety.policy)
+    assert waited.hear(Turn(Role.USER, "i want to kill myself"), conversation()).action is Action.CRISIS
+    assert not waited.failures
+
+
 def test_an_age_gated_place_and_its_levels_are_honoured(tmp_path: Path) -> None:
     file = tmp_path / "policy.toml"
     file.write_text(
