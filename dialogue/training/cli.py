@@ -56,13 +56,23 @@ def train(
     ] = "DEU",
     price: Annotated[float, typer.Option(help="Price of a kWh, for the cost.")] = 0.30,
     cache: Annotated[Path | None, typer.Option(help="Cache of tokenised corpora; default: the user's.")] = None,
+    prepare: Annotated[
+        Path | None, typer.Option(help="Only tokenise: put what the recipe learns from into this folder.")
+    ] = None,
+    prepared: Annotated[
+        Path | None, typer.Option(help="Train on talks that --prepare made, in place of --data.", file_okay=False)
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Begin with the adapters of an earlier export.", file_okay=False)
+    ] = None,
+    profile: Annotated[int, typer.Option(help="Only time so many steps, and their share of the chip's rate.")] = 0,
     research: Annotated[bool, typer.Option("--research", help="Allow sources that no shipped model may use.")] = False,
     unfiltered: Annotated[bool, typer.Option("--unfiltered", help="Learn from every turn, rude or private.")] = False,
     ladder: Annotated[bool, typer.Option("--ladder", help="Train a ladder of sizes and fit the scaling law.")] = False,
 ) -> None:
     """Train by a recipe, go on after a stop, measure on held-out talks, and export weights with a model card."""
-    if data is None:
-        raise UserError("Say where the conversations are: chinwag train --data FOLDER")
+    if (data is None) == (prepared is None):
+        raise UserError("Say where the conversations are: chinwag train --data FOLDER, or --prepared FOLDER")
     changes = {
         "learning_rate": learning_rate, "rank": rank, "alpha": None if rank is None else float(rank),
         "encoder": _kind(encoder), "mix": mix, "batch_tokens": batch_tokens, "accumulate": accumulate,
@@ -73,8 +83,26 @@ def train(
     _use_threads(threads)
     around = {"measured_replies": measured, "quick_replies": min(measured, 32), "name": name, "research": research}
     around |= {"country": country or None, "price_per_kwh": price}
-    places = (data, out, cache, export or out / "export")
-    (_climb if ladder else _train)(chosen, places, _filtering(ctx.obj, unfiltered), around)
+    places = _places(data, out, cache, export or out / "export", prepared, start)
+    filtering = _no_filter() if prepared else _filtering(ctx.obj, unfiltered)
+    if prepare is not None:
+        _prepare(chosen, places, filtering, research, prepare)
+    elif profile:
+        _profile(chosen, places, filtering, research, profile)
+    else:
+        (_climb if ladder else _train)(chosen, places, filtering, around)
+
+
+def _prepare(recipe: Recipe, places: Places, filtering: Filtering, research: bool, folder: Path) -> None:
+    from dialogue.training.run import prepare_only
+
+    prepare_only(recipe, places, filtering, research, folder, lambda line: typer.echo(line, err=True))
+
+
+def _profile(recipe: Recipe, places: Places, filtering: Filtering, research: bool, steps: int) -> None:
+    from dialogue.training.run import measure_speed
+
+    typer.echo(measure_speed(recipe, places, filtering, research, steps, lambda line: typer.echo(line, err=True)))
 
 
 def _recipe(name: str, minutes: float | None, steps: int | None, changes: Mapping[str, Any]) -> Recipe:
@@ -85,11 +113,14 @@ def _recipe(name: str, minutes: float | None, steps: int | None, changes: Mappin
     return _with_budget(recipe_named(name), minutes, steps).with_(**changes)
 
 
-def _places(data: Path, out: Path, cache: Path | None, export: Path) -> Places:
+def _places(
+    data: Path | None, out: Path, cache: Path | None, export: Path, prepared: Path | None, start: Path | None
+) -> Places:
     from dialogue.models.base import default_cache
     from dialogue.training.run import Places
 
-    return Places(data, out, cache or default_cache() / "corpora", export)
+    where = cache or default_cache() / "corpora"
+    return Places(data or Path(), out, where, export, prepared=prepared, start=start)
 
 
 def _with_budget(recipe: Recipe, minutes: float | None, steps: int | None) -> Recipe:
@@ -113,12 +144,19 @@ def _use_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def _filtering(handed_in: object, unfiltered: bool) -> Filtering:
+def _no_filter() -> Filtering:
+    """Prepared talks are filtered already."""
     from dialogue.training.corpus import allow_all
     from dialogue.training.data import Filtering
 
+    return Filtering("none", lambda: allow_all)
+
+
+def _filtering(handed_in: object, unfiltered: bool) -> Filtering:
+    from dialogue.training.data import Filtering
+
     if unfiltered:
-        return Filtering("none", lambda: allow_all)
+        return _no_filter()
     make: FilterMaker | None = handed_in.get("text_filter") if isinstance(handed_in, Mapping) else None
     if make is None:
         raise UserError("No filter for the training turns was handed in; add --unfiltered to learn from all of them.")
@@ -129,15 +167,13 @@ def _first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _train(
-    recipe: Recipe, where: tuple[Path, Path, Path | None, Path], filtering: Filtering, around: dict[str, Any]
-) -> None:
+def _train(recipe: Recipe, places: Places, filtering: Filtering, around: dict[str, Any]) -> None:
     from rich.console import Console
 
     from dialogue.training.curves import plot_curves
     from dialogue.training.run import Options, run
 
-    places, options = _places(*where), Options(**around)
+    options = Options(**around)
     console = Console(stderr=True, quiet=not _first_process())
     with _Bar(console) as bar:
         record = run(recipe, places, filtering, options, lambda line: console.print(line, highlight=False), bar)
@@ -188,15 +224,11 @@ class _Bar:
         self._progress.update(self._task, completed=done, step=progress.step, loss=record["loss"], speed=speed)
 
 
-def _climb(
-    recipe: Recipe, where: tuple[Path, Path, Path | None, Path], filtering: Filtering, around: dict[str, Any]
-) -> None:
+def _climb(recipe: Recipe, places: Places, filtering: Filtering, around: dict[str, Any]) -> None:
     from rich.console import Console
 
     from dialogue.training.scaling import climb, describe
 
     console = Console(stderr=True)
-    law = climb(
-        recipe, _places(*where), filtering, around["research"], lambda line: console.print(line, highlight=False)
-    )
+    law = climb(recipe, places, filtering, around["research"], lambda line: console.print(line, highlight=False))
     console.print(describe(law), highlight=False)

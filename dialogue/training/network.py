@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from dialogue.errors import UserError
 from dialogue.models.aligned import AlignedConfig, AlignedModel, EncoderKind, Rotary, aligned_from_llama, load_llama
-from dialogue.training.adapters import AdapterConfig, attach
+from dialogue.training.adapters import AdapterConfig, attach, load_adapter_state
 from dialogue.training.examples import IGNORED, Batch
 from dialogue.training.losses import LossSettings, repeats, reply_loss
 from dialogue.training.recipes import Recipe
@@ -64,6 +65,25 @@ def build(recipe: Recipe, base: Path, vocabulary: int) -> AlignedModel:
         tie_stacks(model)
     model.recompute = recipe.recompute
     return model.train()
+
+
+def start_from(folder: Path, model: AlignedModel, base_sha256: str) -> None:
+    """Put the adapters that a run exported into ``folder`` into a network with adapters of the same rank.
+
+    Raises UserError when the folder holds none, or those of another rank or base.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        state = {
+            name: t for path in sorted(folder.glob("adapters-*.safetensors")) for name, t in load_file(path).items()
+        }
+        if config.get("base_sha256") != base_sha256:
+            raise UserError(f"The adapters in {folder} belong to another base model.")
+        load_adapter_state(model, state)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{folder} holds no adapters that fit this run (same rank, same matrices): {error}.") from error
 
 
 def scratch_config(recipe: Recipe, vocabulary: int) -> AlignedConfig:

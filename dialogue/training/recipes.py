@@ -15,6 +15,7 @@ from dialogue.training.train import TrainSettings
 
 Method = Literal["adapters", "full", "scratch"]
 CHAT = {"chitchat": 1.0, "self_dialogue": 0.5, "topical_chat": 1.5, "synthetic_persona_chat": 5.0, "chatterbot": 6.0}
+OUR_OWN = {"identity": 1.6, "own_talks": 24.0}
 MEASURED = ("chitchat", "self_dialogue", "topical_chat", "synthetic_persona_chat")
 
 
@@ -82,7 +83,7 @@ _RECIPES = (
         note="the shipped model on two cores: adapters of rank 32, talkative two-person sources, 90 minutes",
         train=TrainSettings(minutes=90, learning_rate=1.2e-3, validate_s=600),
         weights=CHAT,
-        own={"identity": 1.6, "own_talks": 24.0},
+        own=OUR_OWN,
     ),
     Recipe(
         name="h100",
@@ -104,9 +105,10 @@ _RECIPES = (
     ),
     Recipe(
         name="decoder-only",
-        note="the plain language model with the same adapters, to compare with",
+        note="the plain language model on the same batches with adapters of the same rank, to compare with",
         train=TrainSettings(minutes=90, learning_rate=1.2e-3, validate_s=600),
         weights=CHAT,
+        own=OUR_OWN,
         encoder="causal",
         tied=True,
     ),

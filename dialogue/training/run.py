@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,19 @@ import torch
 from tokenizers import Tokenizer
 
 from dialogue.models.aligned import AlignedModel, aligned_from_llama
-from dialogue.models.base import base_checkpoint
+from dialogue.models.base import BaseCheckpoint, base_checkpoint
 from dialogue.training import parallel
 from dialogue.training.card import model_card
-from dialogue.training.corpus import split_talks
+from dialogue.training.corpus import refuse_unshippable, split_talks
 from dialogue.training.data import OWN, Data, Filtering, mix_of, prepare
 from dialogue.training.evaluate import Score, in_chat_template, scores, validation
 from dialogue.training.examples import Batch, Sampler, ahead, batches
 from dialogue.training.export import export
 from dialogue.training.footprint import Footprint, Meter, with_earlier
-from dialogue.training.network import ReplyLoss, build, trained_parameters
+from dialogue.training.network import ReplyLoss, build, start_from, trained_parameters
+from dialogue.training.prepared import read_prepared, refuse_tokenizer, write_prepared
 from dialogue.training.recipes import Recipe
+from dialogue.training.speed import Speed, operations, profile
 from dialogue.training.tokenizer import kept_tokenizer
 from dialogue.training.train import Observer, Progress, Trainer
 
@@ -32,13 +36,18 @@ Scores = dict[str, Score]
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a run reads and writes: the corpus, its own folder, caches, and where the weights go (None: nowhere)."""
+    """Where a run reads and writes: the corpus, its own folder, caches, and where the weights go (None: nowhere).
+
+    ``prepared``: a folder of tokenised talks, read in place of the corpus. ``start``: exported adapters to begin with.
+    """
 
     corpus: Path
     folder: Path
     cache: Path
     export: Path | None = None
     base_cache: Path | None = None
+    prepared: Path | None = None
+    start: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +86,9 @@ def _run(
     say: Callable[[str], None],
     observe: Observer | None,
 ) -> dict[str, Any]:
-    device = the_device()
     base = base_checkpoint(places.base_cache, say)
-    tokenizer = the_tokenizer(recipe, places, base.folder, say)
-    data = prepare(recipe, places.corpus, tokenizer, filtering, places.cache, say, options.research)
-    model = build(recipe, base.folder, tokenizer.get_vocab_size()).to(device)
+    tokenizer, data = the_data(recipe, places, base.folder, filtering, options.research, say)
+    model = the_model(recipe, places, base, tokenizer)
     perplexity = measure_start(recipe, model, base.folder, tokenizer, data, options, say)
     trainer = make_trainer(recipe, model, data, places.folder, options, observe)
     with measuring(options) as meter:
@@ -91,10 +98,55 @@ def _run(
         add_scores(perplexity, "after", scores(model, validation(data.valid, options.measured_replies)))
     used = with_earlier(places.folder / "footprint.json", meter.footprint()) if meter else None
     record = make_record(recipe, options.name, data, progress, perplexity, used)
-    if places.export is not None and parallel.rank() == 0:
+    if parallel.rank() == 0:
+        hand_over(places, model, recipe, tokenizer, base, record, say)
+    return record
+
+
+def hand_over(
+    places: Places,
+    model: AlignedModel,
+    recipe: Recipe,
+    tokenizer: Tokenizer,
+    base: BaseCheckpoint,
+    record: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> None:
+    """The run's record beside its log, and the weights where they are to go, when they are of a kind that goes."""
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    (places.folder / "record.json").write_text(text, encoding="utf-8")
+    if recipe.tied:
+        say(f"A tied network is for comparison only and is not exported; its figures are in {places.folder}.")
+    elif places.export is not None:
         export(places.export, model, recipe, tokenizer, base.sha256, model_card(record), record)
         say(f"Weights written to {places.export}.")
-    return record
+
+
+def prepare_only(
+    recipe: Recipe, places: Places, filtering: Filtering, research: bool, folder: Path, say: Callable[[str], None]
+) -> None:
+    """Read, clean and tokenise what the recipe learns from, into ``folder``, for a run elsewhere; train nothing."""
+    base = base_checkpoint(places.base_cache, say)
+    tokenizer, data = the_data(recipe, places, base.folder, filtering, research, say)
+    size = write_prepared(folder, data, tokenizer)
+    count = sum(len(talks.ids) for talks in data.train.values())
+    say(f"{count:,} tokens of {len(data.train)} sources in {folder}, {size / 1e6:.1f} MB.")
+
+
+def measure_speed(
+    recipe: Recipe, places: Places, filtering: Filtering, research: bool, steps: int, say: Callable[[str], None]
+) -> Speed:
+    """Time some steps of a run that keeps nothing; the profiler's table goes to ``profile.txt`` in the run's folder."""
+    base = base_checkpoint(places.base_cache, say)
+    tokenizer, data = the_data(recipe, places, base.folder, filtering, research, say)
+    model = the_model(recipe, places, base, tokenizer)
+    plain = replace(recipe, compile=False)
+    trainer = make_trainer(plain, model, data, places.folder, Options(quick_replies=0, country=None), None)
+    some = list(itertools.islice(trainer.batches_from(0), steps))
+    counted = [operations(trainer.loss_of, batch) for batch in some]
+    trainer.optimizer.zero_grad(set_to_none=True)
+    compile_blocks(recipe, model)
+    return profile(trainer, some, counted, places.folder / "profile.txt")
 
 
 def the_device() -> torch.device:
@@ -102,6 +154,32 @@ def the_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", parallel.rank() % torch.cuda.device_count())
     return torch.device("cpu")
+
+
+def the_data(
+    recipe: Recipe, places: Places, base: Path, filtering: Filtering, research: bool, say: Callable[[str], None]
+) -> tuple[Tokenizer, Data]:
+    """The run's tokenizer and talks: those prepared elsewhere where a folder of them is given, else the corpus's.
+
+    Raises UserError when the prepared ones are of another tokenizer, or of sources no shipped model may learn from.
+    """
+    if places.prepared is None:
+        tokenizer = the_tokenizer(recipe, places, base, say)
+        return tokenizer, prepare(recipe, places.corpus, tokenizer, filtering, places.cache, say, research)
+    tokenizer, data = read_prepared(places.prepared)
+    if recipe.method != "scratch":
+        refuse_tokenizer(data.manifest, the_tokenizer(recipe, places, base, say), places.prepared)
+    if not research:
+        refuse_unshippable(data.manifest["sources"], data.weights)
+    return tokenizer, data
+
+
+def the_model(recipe: Recipe, places: Places, base: BaseCheckpoint, tokenizer: Tokenizer) -> AlignedModel:
+    """The recipe's network on this process's device, begun with earlier adapters where some are given."""
+    model = build(recipe, base.folder, tokenizer.get_vocab_size()).to(the_device())
+    if places.start is not None:
+        start_from(places.start, model, base.sha256)
+    return model
 
 
 def the_tokenizer(recipe: Recipe, places: Places, base: Path, say: Callable[[str], None]) -> Tokenizer:
@@ -135,11 +213,16 @@ def make_trainer(
         return {name: score.nats_per_word for name, score in scores(model, questions).items()}
 
     loss = ReplyLoss(model, recipe.loss)
+    compile_blocks(recipe, model)
+    check = validate if questions else None
+    return Trainer(trained_parameters(model), loss, batches_from, recipe.train, folder, check, observe)
+
+
+def compile_blocks(recipe: Recipe, model: AlignedModel) -> None:
+    """Compile the network's blocks on an accelerator, if the recipe asks for it; all of them share what is compiled."""
     if recipe.compile and torch.cuda.is_available():
         for block in (*model.encoder.layers, *model.decoder.layers):
             block.compile(dynamic=True)
-    check = validate if questions else None
-    return Trainer(trained_parameters(model), loss, batches_from, recipe.train, folder, check, observe)
 
 
 def measure_start(

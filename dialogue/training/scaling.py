@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from dialogue.errors import UserError
-from dialogue.training.data import Data, Filtering, prepare
+from dialogue.training.data import Data, Filtering
 from dialogue.training.evaluate import scores, validation
 from dialogue.training.network import build
 from dialogue.training.recipes import Recipe, Shape
-from dialogue.training.run import Options, Places, make_trainer, the_device, the_tokenizer
+from dialogue.training.run import Options, Places, make_trainer, the_data, the_device
 
 LADDER = tuple(Shape(width, layers, width // 32, 4096) for width, layers in
                ((64, 2), (96, 3), (128, 4), (192, 4), (256, 5), (320, 6)))  # fmt: skip
@@ -74,8 +74,7 @@ def climb(
     recipe = replace(recipe, method="scratch", encoder="bidirectional", shape=shapes[0], batch_tokens=4096)
     train = replace(recipe.train, minutes=None, steps=steps, validate_s=math.inf)
     recipe = replace(recipe, train=train)
-    tokenizer = the_tokenizer(recipe, places, Path(), say)
-    data = prepare(recipe, places.corpus, tokenizer, filtering, places.cache, say, research)
+    tokenizer, data = the_data(recipe, places, Path(), filtering, research, say)
     rungs = []
     for shape in shapes:
         for seed in seeds:

@@ -133,6 +133,43 @@ def test_every_recipe_can_be_rehearsed(places: Places, no_filter: Filtering, nam
     assert set(recipe.own) <= set(record["data"]["sources"])
 
 
+def test_a_decoder_only_run_ends_with_its_figures_and_no_export(places: Places, no_filter: Filtering) -> None:
+    said: list[str] = []
+    options = Options(measured_replies=4, quick_replies=0, country=None)
+    run(tiny(steps=1, tied=True, encoder="causal"), places, no_filter, options, said.append)
+    assert "comparison only" in said[-1]
+    assert places.export is not None
+    assert not places.export.exists()
+    record = json.loads((places.folder / "record.json").read_text())
+    assert record["perplexity"]["chat"]["after"]["replies"] == 4
+
+
+def test_the_comparison_recipe_differs_from_the_shipped_one_by_the_form_alone() -> None:
+    ours, plain = recipe_named("cpu"), recipe_named("decoder-only")
+    assert replace(plain, name="cpu", note=ours.note, encoder="bidirectional", tied=False) == ours
+
+
+def test_a_run_can_begin_with_exported_adapters(places: Places, no_filter: Filtering, tmp_path: Path) -> None:
+    losses: list[float] = []
+
+    def watch(progress: Progress, done: float, record: dict[str, float]) -> None:
+        losses.append(record["loss"])
+
+    run(tiny(steps=30), places, no_filter, QUIET, lambda line: None, watch)
+    further = replace(places, folder=tmp_path / "further", export=None, start=places.export)
+    run(tiny(steps=1), further, no_filter, QUIET, lambda line: None, watch)
+    assert losses[30] < losses[0] * 0.8
+    with pytest.raises(UserError, match="same rank"):
+        run(tiny(steps=1, rank=2), replace(further, folder=tmp_path / "r2"), no_filter, QUIET, lambda line: None)
+    with pytest.raises(UserError, match="no adapters that fit"):
+        run(tiny(steps=1), replace(further, start=tmp_path), no_filter, QUIET, lambda line: None)
+    assert places.export is not None
+    config = json.loads((places.export / "config.json").read_text())
+    (places.export / "config.json").write_text(json.dumps(config | {"base_sha256": "other"}))
+    with pytest.raises(UserError, match="another base model"):
+        run(tiny(steps=1), replace(further, folder=tmp_path / "b"), no_filter, QUIET, lambda line: None)
+
+
 def test_smoothing_and_unlikelihood_are_options_of_the_same_run(places: Places, no_filter: Filtering) -> None:
     where = Places(places.corpus, places.folder, places.cache, None, places.base_cache)
     record = run(tiny(smoothing=0.1, unlikelihood=0.5), where, no_filter, QUIET, lambda line: None)

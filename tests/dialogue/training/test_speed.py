@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dialogue.models.aligned import AlignedConfig
+from dialogue.training.data import Filtering
+from dialogue.training.examples import Batch
+from dialogue.training.network import ReplyLoss, from_scratch
+from dialogue.training.run import Places, measure_speed
+from dialogue.training.speed import Speed, operations
+from tests.dialogue.training.tiny import tiny
+
+BATCH = Batch(
+    torch.randint(3, 50, (4, 8)), torch.ones(4, 8, dtype=torch.bool), torch.randint(3, 50, (4, 6)),
+    torch.randint(3, 50, (4, 6)), torch.ones(4, 6),
+)  # fmt: skip
+
+
+def test_the_operations_of_a_linear_map_are_counted_forward_and_backward() -> None:
+    weight = nn.Parameter(torch.randn(50, 16))
+    x = torch.randn(32, 16)
+
+    def loss_of(batch: Batch) -> tuple[Tensor, Tensor]:
+        return (x @ weight.T).sum(), torch.tensor(1.0)
+
+    assert operations(loss_of, BATCH) == 2 * (2 * 32 * 50 * 16)  # no derivative by x, which nobody trains
+
+
+def test_a_network_costs_about_six_operations_a_parameter_and_token() -> None:
+    config = AlignedConfig(50, 64, 176, 3, 2, 2, 32)
+    model = from_scratch(config, 0)
+    states = 32 * 2 + 24 * 3  # encoder and decoder positions times their layers
+    block = sum(p.numel() for p in model.decoder.layers[0].parameters() if p.ndim > 1)
+    least = 6 * (states * block + 24 * 50 * 64)
+    counted = operations(ReplyLoss(model), BATCH)
+    assert least < counted < 1.5 * least  # keys and values of what the decoder reads, and attention, come on top
+
+
+def test_the_speed_of_a_run_is_measured_and_nothing_of_it_kept(
+    places: Places, no_filter: Filtering, tmp_path: Path
+) -> None:
+    speed = measure_speed(tiny(compile=True), places, no_filter, False, 2, lambda line: None)
+    assert speed.operations > 1e6
+    assert 0 < speed.share < 1.5
+    assert "tokens/s" in str(speed)
+    assert [path.name for path in places.folder.iterdir()] == ["profile.txt"]
+    assert "aten::" in (places.folder / "profile.txt").read_text()
+
+
+def test_a_known_chip_is_measured_against_its_datasheet() -> None:
+    speed = Speed(operations=4e14, seconds=1.0, tokens=1000, ceiling=8e14, peak=0.0, memory=0)
+    assert speed.share == pytest.approx(0.5)
+    assert "large bf16 product" in str(speed)
+    known = replace(speed, peak=1e15)
+    assert known.share == pytest.approx(0.4)
+    assert "40.0% of the chip's bf16 peak" in str(known)
