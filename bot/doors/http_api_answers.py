@@ -149,9 +149,6 @@ def _choice(
     finish = "content_filter" if answer.source is Source.DEFLECTION else "stop" if finished else "length"
     said = text[:cut].rstrip() if cut < len(text) else text
     whole = candidate is not None and cut == len(text) and answer.source is Source.MODEL
-    tokens = (
-        len(candidate.hypothesis.token_ids)
-        if whole and candidate
-        else len(service.engine.responder.model.vocabulary.encode(said))
-    )
-    return Choice(said, finish, tokens)
+    counted = len(candidate.hypothesis.token_ids) if whole and candidate else 0
+    # none where words are counted that no search chose, and where a stored answer is given again
+    return Choice(said, finish, counted or len(service.engine.responder.model.vocabulary.encode(said)))

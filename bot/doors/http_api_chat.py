@@ -175,7 +175,9 @@ async def _settled(work: Any) -> Outcome | DialogueError:
 
 def _envelope(service: Service, shape: Shape, body: Sampling, conversation: str | None) -> Envelope:
     identity = f"{shape.prefix}-{secrets.token_hex(12)}"
-    return Envelope(shape, body.model or service.model_name, conversation, identity)
+    preset = service.preset_of(body.model)
+    served = f"{service.model_name}:{preset}" if preset else service.model_name
+    return Envelope(shape, served, conversation, identity)
 
 
 def _incoming(

@@ -107,6 +107,9 @@ async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     """422 becomes 400 as OpenAI's clients expect; the offending value is not echoed, since it may be a message."""
     assert isinstance(error, RequestValidationError)
+    kind = request.headers.get("content-type", "")
+    if request.method in ("POST", "PUT") and "json" not in kind.partition(";")[0].lower():
+        return ApiError(400, "Send JSON, and say so: Content-Type: application/json.", code="invalid_value").response()
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body") or None
     message = f"{where}: {first['msg']}" if where else str(first["msg"])
@@ -118,7 +121,10 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_t
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    answer = ApiError(error.status_code, str(error.detail), code=_CODES.get(error.status_code))
+    said = str(error.detail)
+    if error.status_code in (404, 405):
+        said = f"There is no {request.method} {request.url.path[:200]} here; GET /openapi.json lists what there is."
+    answer = ApiError(error.status_code, said, code=_CODES.get(error.status_code))
     response = answer.response()
     response.headers.update(error.headers or {})
     return response

@@ -263,6 +263,16 @@ async def test_nonsense_gets_a_400_in_openais_form(tmp_path: Path, content: byte
         assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
 
 
+async def test_a_form_in_place_of_json_and_a_path_that_does_not_exist_are_told_plainly(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api, api.http() as client:
+        form = await client.post("/v1/chat/completions", data={"messages": "Hello"})
+        assert form.status_code == 400 and "application/json" in form.json()["error"]["message"]
+        missing = await client.post("/v1/embeddings", json={"input": "Hello"})
+        assert missing.status_code == 404 and "POST /v1/embeddings" in missing.json()["error"]["message"]
+        wrong = await client.get("/v1/chat/completions")
+        assert wrong.status_code == 405 and "GET /v1/chat/completions" in wrong.json()["error"]["message"]
+
+
 async def test_a_closed_port_is_freed(tmp_path: Path) -> None:
     async with running_api(tmp_path) as api:
         port = int(api.url.rsplit(":", 1)[1])

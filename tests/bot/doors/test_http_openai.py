@@ -8,6 +8,7 @@ from pathlib import Path
 import openai
 import pytest
 
+from bot.history.opening import open_store
 from dialogue.turns import Conversation, ConversationKey
 from tests.bot.doors.http_helpers import running_api
 from tests.fakes import FakeGenerator, holding, until
@@ -93,6 +94,29 @@ async def test_a_message_sent_twice_is_answered_once(tmp_path: Path) -> None:
         ]  # fmt: skip
         assert texts == ["You said: Hi (1)"] * 2
         assert len(api.generator.admitted) == 1
+
+
+async def test_an_answer_given_again_from_the_history_counts_its_tokens(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'history.sqlite3'}")
+    async with running_api(tmp_path, store=store) as api, api.openai() as client:
+        counted = [
+            (
+                await client.chat.completions.create(
+                    model=MODEL, messages=[{"role": "user", "content": "Hi"}],
+                    extra_body={"conversation": "ana", "message_id": "m1"},
+                )
+            ).usage
+            for _ in range(2)
+        ]  # fmt: skip
+    store.close()
+    assert counted[0] == counted[1]
+
+
+async def test_an_answer_names_the_model_that_gave_it_not_the_name_it_was_asked_by(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api, api.openai() as client:
+        for asked, served in (("default", "fake"), ("chinwag:meena", "fake:meena")):
+            done = await client.chat.completions.create(model=asked, messages=[{"role": "user", "content": "Hi"}])
+            assert done.model == served
 
 
 async def test_n_stop_and_length_are_honoured(tmp_path: Path) -> None:
