@@ -59,6 +59,11 @@ def loaded(text: str) -> str:
     return ""
 
 
+def condemns(text: str) -> bool:
+    """Whether folded text speaks against something: to agree with that is well."""
+    return any(hit.category == "condemns" for hit in lexicons.named_hits(text[-_MOST:], "loaded"))
+
+
 def goes_along(claim: str, reply: str) -> bool:
     """Whether a folded reply agrees with a folded claim: yes to it, or no where the claim denies something."""
     if answers.objects(reply):

@@ -17,6 +17,7 @@ the first letters of a pattern, so the whole scan is linear. Patterns are compil
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -48,20 +49,19 @@ class _Item:
 
 def parse(line: str, korean: bool) -> list[_Item]:
     """A pattern line as a tree of items. Raises ValueError when a bracket is missing."""
-    tokens = [(str(m.lastgroup), m.group()) for m in _TOKEN.finditer(line)]
-    items, rest = _parse_options(tokens, korean)
-    if rest:
+    tokens = deque((str(m.lastgroup), m.group()) for m in _TOKEN.finditer(line))
+    items = _parse_options(tokens, korean)
+    if tokens:
         raise ValueError(f"unbalanced bracket in rule {line!r}")
     return items[0] if len(items) == 1 else [_Item(options=items)]
 
 
-def _parse_options(tokens: list[tuple[str, str]], korean: bool) -> tuple[list[list[_Item]], list[tuple[str, str]]]:
+def _parse_options(tokens: deque[tuple[str, str]], korean: bool) -> list[list[_Item]]:
+    """The alternatives up to a closing bracket, which stays first among the tokens, or to the end."""
     options: list[list[_Item]] = [[]]
     before = ""
-    while tokens:
-        (kind, text), tokens = tokens[0], tokens[1:]
-        if text == ")" and kind == "sign":
-            return options, [(kind, text), *tokens]
+    while tokens and tokens[0] != ("sign", ")"):
+        kind, text = tokens.popleft()
         if kind == "gap" or text == " ":
             before = _GAP[korean] if kind == "gap" else _BLANK[korean]
         elif kind == "sign" and text == "|":
@@ -69,10 +69,10 @@ def _parse_options(tokens: list[tuple[str, str]], korean: bool) -> tuple[list[li
         elif kind == "count":
             _count_last(options[-1], text, blank=bool(before))
         else:
-            item, tokens = _parse_item(kind, text, tokens, korean)
+            item = _parse_item(kind, text, tokens, korean)
             item.before, before = before, ""
             options[-1].append(item)
-    return options, []
+    return options
 
 
 def _count_last(items: list[_Item], count: str, *, blank: bool) -> None:
@@ -81,21 +81,20 @@ def _count_last(items: list[_Item], count: str, *, blank: bool) -> None:
     items[-1].count = count
 
 
-def _parse_item(
-    kind: str, text: str, tokens: list[tuple[str, str]], korean: bool
-) -> tuple[_Item, list[tuple[str, str]]]:
+def _parse_item(kind: str, text: str, tokens: deque[tuple[str, str]], korean: bool) -> _Item:
     if kind == "sign" and text == "(":
-        options, tokens = _parse_options(tokens, korean)
+        options = _parse_options(tokens, korean)
         if not tokens:
             raise ValueError("a bracket is not closed")
-        return _Item(options=options), tokens[1:]
+        tokens.popleft()
+        return _Item(options=options)
     if kind == "cls":
-        return _Item(raw=text), tokens
+        return _Item(raw=text)
     if kind == "sign":
-        return _Item(raw={"*": r"\w{0,12}", "$": r"(?![가-힣])"}[text]), tokens
+        return _Item(raw={"*": r"\w{0,12}", "$": r"(?![가-힣])"}[text])
     if text == "'":  # people leave it out
-        return _Item(options=[[_Item(literal="'")], []]), tokens
-    return _Item(literal=text), tokens
+        return _Item(options=[[_Item(literal="'")], []])
+    return _Item(literal=text)
 
 
 def source(items: list[_Item]) -> str:

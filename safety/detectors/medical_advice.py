@@ -61,7 +61,20 @@ _ADVISES = re.compile(
     r"|another|that|this|until|for|your)\b"
     r"|괜찮|먹어도|드셔도|드세요|드시면|하세요|돼요|됩니다|정상|걱정 ?(?:마|하지)"
 )
+_SENTENCES = re.compile(r"[^.!?]{1,500}[.!?]*")
+_SYMPATHY = re.compile(
+    r"\W{0,3}(?:(?:oh|aw+|ah) (?:no|dear|my)|(?:oh |aw+ )?(?:i'?m|i am) (?:\w+ ){0,2}sorry|sorry|i (?:really "
+    r"|do |just )?hope|hope|get well"
+    r"|good luck|take care|thank|i (?:know|understand) how|that (?:sounds|must be) |that'?s (?:terrible|awful"
+    r"|rough|horrible|too bad|so sad"
+    r"|scary)|i hate (?:it )?when|mine |me too|poor you|아이고|저런|힘들|빨리 나|얼른 나|쾌차)"
+)
+_ABOUT_ITSELF = re.compile(r"\W{0,3}(?:i am|i'?m)\b")
 _POINTS_TO_HELP = re.compile(
+    r"\b(?:seen|see|saw|visited|called|told|asked|consulted) (?:\w+ ){0,3}(?:doctor|gp|pharmacist|nurse"
+    r"|specialist|dentist|vet|professional)\b"
+    r"|\b(?:checked out|get (?:it |that |this |him |her )?(?:checked|looked at|tested)|have (?:it"
+    r"|that) (?:checked|looked at))\b|"
     r"\b(?:ask|see|call|tell|phone|consult|visit|contact|(?:talk|speak|check) with|to|get|need) (?:\w+ ){0,4}"
     r"(?:doctors?|pharmacists?|nurses?|hospital|emergency|ambulance|clinic|professional|physician|gp|midwife"
     r"|poison (?:control|centre|center)|911|999|112|119)\b"
@@ -98,6 +111,9 @@ def advises(reply: str) -> bool:
     """Whether folded text tells what to do, or says yes or no, without pointing to somebody who knows."""
     if _POINTS_TO_HELP.search(reply):
         return False
+    reply = " ".join(part for part in _SENTENCES.findall(reply) if not _SYMPATHY.match(part))
+    if _ABOUT_ITSELF.match(reply):
+        return bool(_ADVISES.search(reply))
     return answers.says_yes(reply) or answers.says_no(reply) or bool(_ADVISES.search(reply))
 
 
