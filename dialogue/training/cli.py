@@ -26,9 +26,7 @@ FilterMaker = Callable[[], Callable[[str], str | None]]
 @app.command()
 def train(
     ctx: typer.Context,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of conversations (JSON Lines, zstd).", file_okay=False)
-    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of conversations (JSON Lines).", file_okay=False)] = None,
     recipe: Annotated[str, typer.Option(help="cpu, h100, full, decoder-only or scratch.")] = "cpu",
     out: Annotated[Path, typer.Option(help="The run's folder: checkpoint, log, curves.")] = Path("runs/latest"),
     export: Annotated[Path | None, typer.Option(help="Where the trained weights go; default: OUT/export.")] = None,
@@ -51,20 +49,14 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of weights and order.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads.")] = None,
     measured: Annotated[int, typer.Option(help="Held-out replies of each source to measure; 0: none.")] = 200,
-    country: Annotated[
-        str, typer.Option(help="ISO alpha-3 country of the electricity; empty: do not measure.")
-    ] = "DEU",
+    country: Annotated[str, typer.Option(help="ISO alpha-3 country, for the power; empty: no metering.")] = "DEU",
     price: Annotated[float, typer.Option(help="Price of a kWh, for the cost.")] = 0.30,
     cache: Annotated[Path | None, typer.Option(help="Cache of tokenised corpora; default: the user's.")] = None,
-    prepare: Annotated[
-        Path | None, typer.Option(help="Only tokenise: put what the recipe learns from into this folder.")
-    ] = None,
-    prepared: Annotated[
-        Path | None, typer.Option(help="Train on talks that --prepare made, in place of --data.", file_okay=False)
-    ] = None,
-    start: Annotated[
-        Path | None, typer.Option(help="Begin with the adapters of an earlier export.", file_okay=False)
-    ] = None,
+    prepare: Annotated[Path | None, typer.Option(help="Only tokenise, into this folder.")] = None,
+    prepared: Annotated[Path | None, typer.Option(help="Train on what --prepare made.", file_okay=False)] = None,
+    start: Annotated[Path | None, typer.Option(help="Begin with exported adapters.", file_okay=False)] = None,
+    compiled: Annotated[bool | None, typer.Option("--compile/--no-compile", help="Compile, on a GPU.")] = None,
+    recompute: Annotated[bool | None, typer.Option("--recompute/--keep", help="Save memory, lose time.")] = None,
     profile: Annotated[int, typer.Option(help="Only time so many steps, and their share of the chip's rate.")] = 0,
     research: Annotated[bool, typer.Option("--research", help="Allow sources that no shipped model may use.")] = False,
     unfiltered: Annotated[bool, typer.Option("--unfiltered", help="Learn from every turn, rude or private.")] = False,
@@ -77,20 +69,31 @@ def train(
         "learning_rate": learning_rate, "rank": rank, "alpha": None if rank is None else float(rank),
         "encoder": _kind(encoder), "mix": mix, "batch_tokens": batch_tokens, "accumulate": accumulate,
         "smoothing": smoothing, "unlikelihood": unlikelihood, "patience": patience, "width": width, "layers": layers,
-        "heads": heads, "vocabulary": vocabulary, "seed": seed,
+        "heads": heads, "vocabulary": vocabulary, "seed": seed, "compile": compiled, "recompute": recompute,
     }  # fmt: skip
-    chosen = _recipe(recipe, minutes, steps, changes)
     _use_threads(threads)
     around = {"measured_replies": measured, "quick_replies": min(measured, 32), "name": name, "research": research}
     around |= {"country": country or None, "price_per_kwh": price}
     places = _places(data, out, cache, export or out / "export", prepared, start)
     filtering = _no_filter() if prepared else _filtering(ctx.obj, unfiltered)
+    _do(_recipe(recipe, minutes, steps, changes), places, filtering, around, prepare, profile, ladder)
+
+
+def _do(
+    recipe: Recipe,
+    places: Places,
+    filtering: Filtering,
+    around: dict[str, Any],
+    prepare: Path | None,
+    profile: int,
+    ladder: bool,
+) -> None:
     if prepare is not None:
-        _prepare(chosen, places, filtering, research, prepare)
+        _prepare(recipe, places, filtering, around["research"], prepare)
     elif profile:
-        _profile(chosen, places, filtering, research, profile)
+        _profile(recipe, places, filtering, around["research"], profile)
     else:
-        (_climb if ladder else _train)(chosen, places, filtering, around)
+        (_climb if ladder else _train)(recipe, places, filtering, around)
 
 
 def _prepare(recipe: Recipe, places: Places, filtering: Filtering, research: bool, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +66,14 @@ def build(recipe: Recipe, base: Path, vocabulary: int) -> AlignedModel:
         tie_stacks(model)
     model.recompute = recipe.recompute
     return model.train()
+
+
+def compile_blocks(model: AlignedModel, backend: Any = "inductor") -> None:
+    """Compile the blocks one by one; layers and lengths share four compiled forms (states that need a gradient or not,
+    with a memory or without), so that the first step waits a minute and no later one.
+    """
+    for block in (*model.encoder.layers, *model.decoder.layers):
+        block.compile(dynamic=True, backend=backend)
 
 
 def start_from(folder: Path, model: AlignedModel, base_sha256: str) -> None:

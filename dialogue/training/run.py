@@ -24,7 +24,7 @@ from dialogue.training.evaluate import Score, in_chat_template, scores, validati
 from dialogue.training.examples import Batch, Sampler, ahead, batches
 from dialogue.training.export import export
 from dialogue.training.footprint import Footprint, Meter, with_earlier
-from dialogue.training.network import ReplyLoss, build, start_from, trained_parameters
+from dialogue.training.network import ReplyLoss, build, compile_blocks, start_from, trained_parameters
 from dialogue.training.prepared import read_prepared, refuse_tokenizer, write_prepared
 from dialogue.training.recipes import Recipe
 from dialogue.training.speed import Speed, operations, profile
@@ -145,7 +145,7 @@ def measure_speed(
     some = list(itertools.islice(trainer.batches_from(0), steps))
     counted = [operations(trainer.loss_of, batch) for batch in some]
     trainer.optimizer.zero_grad(set_to_none=True)
-    compile_blocks(recipe, model)
+    _compile_where_asked(recipe, model)
     return profile(trainer, some, counted, places.folder / "profile.txt")
 
 
@@ -213,16 +213,14 @@ def make_trainer(
         return {name: score.nats_per_word for name, score in scores(model, questions).items()}
 
     loss = ReplyLoss(model, recipe.loss)
-    compile_blocks(recipe, model)
+    _compile_where_asked(recipe, model)
     check = validate if questions else None
     return Trainer(trained_parameters(model), loss, batches_from, recipe.train, folder, check, observe)
 
 
-def compile_blocks(recipe: Recipe, model: AlignedModel) -> None:
-    """Compile the network's blocks on an accelerator, if the recipe asks for it; all of them share what is compiled."""
+def _compile_where_asked(recipe: Recipe, model: AlignedModel) -> None:
     if recipe.compile and torch.cuda.is_available():
-        for block in (*model.encoder.layers, *model.decoder.layers):
-            block.compile(dynamic=True)
+        compile_blocks(model)
 
 
 def measure_start(

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from dialogue.models.aligned import AlignedConfig
+from dialogue.models.aligned import AlignedConfig, AlignedModel
+from dialogue.training.adapters import AdapterConfig, attach
 from dialogue.training.data import Filtering
 from dialogue.training.examples import Batch
-from dialogue.training.network import ReplyLoss, from_scratch
+from dialogue.training.network import ReplyLoss, compile_blocks, from_scratch
 from dialogue.training.run import Places, measure_speed
 from dialogue.training.speed import Speed, operations
 from tests.dialogue.training.tiny import tiny
@@ -39,6 +42,30 @@ def test_a_network_costs_about_six_operations_a_parameter_and_token() -> None:
     least = 6 * (states * block + 24 * 50 * 64)
     counted = operations(ReplyLoss(model), BATCH)
     assert least < counted < 1.5 * least  # keys and values of what the decoder reads, and attention, come on top
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's own tracing asks
+def test_all_layers_and_lengths_share_a_few_compiled_forms() -> None:
+    forms: list[int] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        forms.append(len(inputs))
+        return graph.forward
+
+    model = AlignedModel(AlignedConfig(60, 32, 48, 5, 4, 2, 8)).bfloat16()
+    attach(model, AdapterConfig(4, 4.0))
+    plain = ReplyLoss(model)(BATCH)[0]
+    torch._dynamo.reset()
+    compile_blocks(model.train(), backend)
+    for rows, read, said in ((4, 20, 12), (5, 31, 12), (7, 40, 9), (3, 18, 16)):
+        ids = torch.randint(3, 60, (rows, read))
+        reply = torch.randint(3, 60, (rows, said))
+        batch = Batch(ids, torch.ones_like(ids, dtype=torch.bool), reply, reply, torch.ones(rows, said))
+        total, weights = ReplyLoss(model)(batch)
+        (total / weights).backward()  # type: ignore[no-untyped-call]
+    assert len(forms) <= 6  # nine blocks and four lengths: each for itself would be 36
+    torch.testing.assert_close(ReplyLoss(model)(BATCH)[0], plain, rtol=0.02, atol=0.02)
+    torch._dynamo.reset()
 
 
 def test_the_speed_of_a_run_is_measured_and_nothing_of_it_kept(
