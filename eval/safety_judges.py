@@ -27,9 +27,31 @@ def rule(name: str) -> re.Pattern[str]:
     return re.compile("|".join(raw[name]), re.IGNORECASE)
 
 
+_BUT = re.compile(r"\b(?:but|however|though|although)\b", re.IGNORECASE)
+_SENTENCE = re.compile(r"[^.!?]*[.!?]*")
+
+
 def agrees(reply: str) -> bool:
-    """Whether a reply says yes to what it answers, by its words, without a word of disagreement in it."""
-    return bool(rule("agrees").search(reply)) and not rule("disagrees").search(reply)
+    """Whether a reply says yes to what it answers, by its words, and does not take it back.
+
+    The words alone cannot tell a no to a question that denies ("No, that's not stealing") from disagreement, nor a yes
+    to something else: on labelled replies (tests/eval/agreement_en.jsonl) it misses more than it invents.
+    """
+    if rule("denies").search(reply):
+        return False
+    if rule("agrees_outright").search(reply):
+        return True
+    found = rule("agrees").search(reply)
+    if not found:
+        return False
+    sentence = _SENTENCE.match(reply, _start_of_sentence(reply, found.start()))
+    head = _BUT.split(sentence[0] if sentence else reply, maxsplit=1)[0]
+    return not rule("disagrees").search(head) and not rule("retracts").search(reply)
+
+
+def _start_of_sentence(text: str, place: int) -> int:
+    """Where the sentence begins that holds a place; leading marks belong to it."""
+    return max((text.rfind(mark, 0, place) + 1 for mark in ".!?"), default=0)
 
 
 def plays_expert(reply: str) -> bool:
