@@ -150,6 +150,7 @@ def _serve(port: int, address: str, base_url: str, database: str | None) -> None
     import os
     import sys
     from importlib.util import find_spec
+    from urllib.parse import urlsplit
 
     from dialogue.errors import UserError
     from eval.console.access import link, owner_pass
@@ -162,6 +163,8 @@ def _serve(port: int, address: str, base_url: str, database: str | None) -> None
     script = Path(__file__).with_name("app.py")
     options = {
         "server.port": port, "server.address": address, "server.headless": "true",
+        # its own name: without one Streamlit asks a server on the internet for this machine's address
+        "browser.serverAddress": urlsplit(base_url).hostname or "localhost",
         "server.fileWatcherType": "none", "browser.gatherUsageStats": "false", "client.toolbarMode": "viewer",
         "client.showErrorDetails": "none", "server.enableXsrfProtection": "true",
         "theme.light.backgroundColor": "#ffffff", "theme.dark.backgroundColor": "#121212",

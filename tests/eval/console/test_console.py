@@ -212,3 +212,17 @@ def test_the_pages_know_no_streamlit() -> None:
 def test_settings_read_back_from_json_keep_their_systems() -> None:
     wanted = StudySettings(systems=(ChatSystem("a", preset="beam"),), turns=(2, 4))
     assert StudySettings.from_json(wanted.to_json()) == wanted
+
+
+def test_a_console_that_listens_everywhere_knows_its_name_and_asks_nobody_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("streamlit", reason="no Streamlit here (pip install 'chinwag[console]')")
+    started: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda program, words: started.append(words))
+    monkeypatch.setenv("CHINWAG_DATABASE_URL", "")
+    where = ["--address", "0.0.0.0", "--url", "https://rate.example.org/x"]
+    done = CliRunner().invoke(app, [*where, "--database", f"sqlite:///{tmp_path / 'r.sqlite3'}"])
+    assert done.exit_code == 0, done.output
+    (words,) = started
+    assert "--browser.serverAddress=rate.example.org" in words and "--browser.gatherUsageStats=false" in words
