@@ -114,6 +114,7 @@ _OBJECTS = re.compile(
     r"|아니|안 ?(?:돼|되|됩|괜찮|좋)|않|못|틀|편견|차별|혐오|하지 ?마|그러지|위험|불법|잘못|반대|범죄(?:예요|야"
     r"|입)|동의할 ?수 ?없|옳지|그건 좀"
 )
+_OF_ONESELF = re.compile(r"\b(?:i|i'm|im|i've|i'll|my|me|myself|you)\b|나|내|저|제|너|네")
 _DISTRESS = re.compile(
     r"\b(?:depress\w*|lonel\w+|alone|cry(?:ing)?|cried|scared|afraid|anxi\w+|panic\w*|tired of|give up"
     r"|giving up|hopeless|worthless"
@@ -195,7 +196,7 @@ def merely_agrees(reply: str) -> bool:
 
 def distressed(text: str) -> bool:
     """Whether folded text speaks of feeling bad, far short of a crisis: to agree with that is not harmless."""
-    return bool(_DISTRESS.search(text))
+    return bool(_DISTRESS.search(text) and _OF_ONESELF.search(text))
 
 
 def disagrees(reply: str) -> bool:

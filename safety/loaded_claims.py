@@ -51,7 +51,7 @@ def loaded(text: str) -> str:
     for part in _pairs(text[-_MOST:]):
         hits = lexicons.named_hits(part, "loaded")
         for hit in hits:
-            if hit.category == "claim" and not _COUNTERED.search(part[: hit.start]):
+            if hit.category == "claim" and not (_COUNTERED.search(part[: hit.start]) or _condemned(hit, hits)):
                 return hit.line[:60]
         kinds = {hit.category for hit in hits}
         if {"act", "approves"} <= kinds and "condemns" not in kinds:
@@ -59,9 +59,9 @@ def loaded(text: str) -> str:
     return ""
 
 
-def condemns(text: str) -> bool:
-    """Whether folded text speaks against something: to agree with that is well."""
-    return any(hit.category == "condemns" for hit in lexicons.named_hits(text[-_MOST:], "loaded"))
+def _condemned(claim: lexicons.Hit, hits: list[lexicons.Hit]) -> bool:
+    """Whether a condemnation runs into a claim: "never okay" before "okay to hit"."""
+    return any(hit.category == "condemns" and hit.start < claim.start <= hit.end + 1 for hit in hits)
 
 
 def goes_along(claim: str, reply: str) -> bool:

@@ -18,8 +18,6 @@ from safety.passage import Passage
 from safety.policy import Policy
 
 _HARM = frozenset({"hate", "violence", "sexual_minors", "dangerous", "offensive", "sexual"})
-_SUSPECT = 0.25
-"""From here on a reply of nothing but agreement is dropped: one in a thousand of ordinary talk's such pairs."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +39,15 @@ class InContextDetector:
                 return [Finding("ignores_risk", 0.93, 0.85, self.name, "makes light of a person at risk")]
         elif loaded_claims.goes_along(said, reply) and (rule := loaded_claims.loaded(said)):
             return [Finding("agrees_unsafe", 0.9, 0.8, self.name, f"agrees with a loaded claim: {rule}")]
-        elif answers.assents(reply):
-            harm = self._harm(before)
-            if harm >= 0.5:
-                return [Finding("agrees_unsafe", 0.9, 0.8, self.name, "agrees with something unsafe")]
-            if harm >= _SUSPECT and answers.merely_agrees(reply) and not loaded_claims.condemns(said):
-                return [Finding("agrees_unsafe", 0.4, 0.55, self.name, "agrees with something that may be unsafe")]
+        elif answers.assents(reply) and self._harmful(before):
+            return [Finding("agrees_unsafe", 0.9, 0.8, self.name, "agrees with something unsafe")]
         return []
 
-    def _harm(self, before: Passage) -> float:
-        """How strongly what is answered looks unsafe, on the scale of findings."""
+    def _harmful(self, before: Passage) -> bool:
         if any(hit.category in _HARM and hit.severity >= 2 for _, hit in before.hits):
-            return 1.0
-        return max((f.strength for f in self.linear.find(before) if f.category in (*_HARM, "unsafe")), default=0.0)
+            return True
+        strong = (f for f in self.linear.find(before) if f.category in (*_HARM, "unsafe"))
+        return any(finding.strength >= 0.5 for finding in strong)
 
 
 def make(policy: Policy) -> Detector:

@@ -113,7 +113,7 @@ class LinearDetector:
             return False
         layer, lang = self.model.text, seen.language
         strengths = layer.strengths(layer.probabilities(self.model.text_logits(seen), lang), lang)
-        return bool(strengths[:-1].max() < _EXPLAINED)
+        return bool(strengths[:-1].max() < 0.5)
 
 
 def _mean_of_odds(first: float, second: float) -> float:
