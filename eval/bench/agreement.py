@@ -1,13 +1,17 @@
-"""How often a cheaper number format says the same: the share of replies equal to those in fp32, on real contexts."""
+"""What a cheaper number format costs: the share of replies that stay as in fp32, and the likelihood that is lost."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from dialogue.decoding.config import DecodingConfig
+from dialogue.decoding.scoring import score
 from dialogue.generator import GenerationRequest, Generator
 from dialogue.models.chat_model import ChatModel
+from dialogue.training.own_talks import own_talks
 from dialogue.turns import Conversation, ConversationKey, Persona, Role, Turn
 
 OPENINGS = (
@@ -22,29 +26,51 @@ OPENINGS = (
 )  # fmt: skip
 """First lines of conversations, our own."""
 
+GIVEN_REPLIES, GIVEN_EVERY = 128, 30
+"""How many of the project's own talks are rated, and every how-manieth: a sample of all their files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """One format against fp32: the shares of contexts with the same reply, and with the same candidates throughout."""
+    """One format against fp32: the shares of contexts with the same reply, and with the same candidates throughout.
+
+    ``nats_lost`` is how much less likely a token of given replies is, in nats on average; negative: more likely.
+    """
 
     dtype: str
     contexts: int
     same_reply: float
     same_candidates: float
+    nats_lost: float
 
 
 def compare(
     load: Callable[[str], ChatModel], dtypes: Sequence[str], config: DecodingConfig, persona: Persona
 ) -> list[Agreement]:
     """Decode the openings in float32 and in each of ``dtypes``, one model in memory at a time."""
-    wanted = _replies(load("float32"), config, persona)
+    exact = load("float32")
+    wanted, likely = _replies(exact, config, persona), _nats_per_token(exact, persona)
+    del exact
     rows = []
     for dtype in dtypes:
-        found = _replies(load(dtype), config, persona)
-        pairs = list(zip(found, wanted, strict=True))
-        first = sum(a[:1] == b[:1] for a, b in pairs) / len(pairs)
-        rows.append(Agreement(dtype, len(pairs), first, sum(a == b for a, b in pairs) / len(pairs)))
+        model = load(dtype)
+        pairs = list(zip(_replies(model, config, persona), wanted, strict=True))
+        first, all_same = fmean(a[:1] == b[:1] for a, b in pairs), fmean(a == b for a, b in pairs)
+        rows.append(Agreement(dtype, len(pairs), first, all_same, _nats_per_token(model, persona) - likely))
+        del model
     return rows
+
+
+def _nats_per_token(model: ChatModel, persona: Persona) -> float:
+    """Minus the mean log-probability of a token of the bot's first answers in the project's own talks, end included."""
+    contexts, replies = [], []
+    for number, talk in enumerate(itertools.islice(own_talks(), 0, GIVEN_REPLIES * GIVEN_EVERY, GIVEN_EVERY)):
+        (_, said), (_, answer) = talk.turns[:2]
+        asked = Conversation(ConversationKey("bench", str(number)), persona, (Turn(Role.USER, said),))
+        contexts.append(model.context_format.encode(asked, model.max_context))
+        replies.append([*model.vocabulary.encode(answer), model.eos_id])
+    found = score(model.seq2seq, contexts, replies, start_id=model.start_id, pad_id=model.pad_id)
+    return -fmean(itertools.chain.from_iterable(found))
 
 
 def _replies(model: ChatModel, config: DecodingConfig, persona: Persona) -> list[list[str]]:

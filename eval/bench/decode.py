@@ -273,7 +273,7 @@ def agreement(
     dtypes: Annotated[str, typer.Option(help="Formats to compare with float32")] = "bfloat16,int8",
     persona: Annotated[str, typer.Option(help="Persona card")] = "robin",
 ) -> None:
-    """The share of replies that are the same in a cheaper number format as in float32."""
+    """What a cheaper number format costs: replies that change against float32, and likelihood that is lost."""
     from dialogue.decoding.config import preset as named
     from dialogue.models.loading import load
     from dialogue.persona_cards import load_persona
@@ -281,7 +281,8 @@ def agreement(
 
     for row in compare(lambda dtype: load(model, dtype=dtype), dtypes.split(","), named(preset), load_persona(persona)):
         same = f"same reply {row.same_reply:.0%}, same candidates {row.same_candidates:.0%}"
-        typer.echo(f"{row.dtype}: {same} of {row.contexts} contexts ({preset})")
+        lost = f"{row.nats_lost:+.4f} nats a token of given replies"
+        typer.echo(f"{row.dtype}: {same} of {row.contexts} contexts ({preset}), {lost}")
 
 
 @app.command()

@@ -25,6 +25,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_format_agrees_with_itself(folder: Path) -> None:
     (row,) = compare(lambda dtype: load(str(folder), dtype="float32"), ["float32"], GREEDY, Persona("Robin"))
     assert (row.contexts, row.same_reply, row.same_candidates) == (len(OPENINGS), 1.0, 1.0)
+    assert row.nats_lost == 0.0
+
+
+def test_rounding_to_int8_changes_the_likelihood_a_little(folder: Path) -> None:
+    (row,) = compare(lambda dtype: load(str(folder), dtype=dtype), ["int8"], GREEDY, Persona("Robin"))
+    assert 0 < abs(row.nats_lost) < 0.05
 
 
 def test_another_reply_lowers_the_share(folder: Path) -> None:
