@@ -156,7 +156,10 @@ class ChinwagBot(commands.AutoShardedBot):
             return
         try:
             async with self.lanes.turn(message.channel.id):
-                await self._answer(message, settings)
+                if self.draining:  # told to stop while this waited: there is time for the answer under way only
+                    await self._refuse(message, "leaving", settings)
+                else:
+                    await self._answer(message, settings)
         except LaneFull:
             await self._refuse(message, "busy", settings)
         except ChinwagError as error:

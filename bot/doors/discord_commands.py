@@ -96,6 +96,8 @@ async def chat(interaction: Interaction, text: app_commands.Range[str, 1, 2000])
     key = place(interaction)
     try:
         async with bot.lanes.turn(interaction.channel_id or 0):
+            if bot.draining:
+                raise CannotTalkHere(word("leaving", settings.language))
             message = IncomingMessage(
                 key,
                 person(interaction),

@@ -223,7 +223,7 @@ async def _deliver(request: Request, envelope: Envelope, body: Sampling, work: J
     try:
         if body.stream:
             await work.started()
-            return EventStream(_events(envelope, body, work))
+            return EventStream(_events(envelope, body, work), work.cancel)
         return JSONResponse(envelope.whole(await unless_gone(request, _result(work))))
     except BaseException:
         await work.cancel()

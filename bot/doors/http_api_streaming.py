@@ -83,8 +83,10 @@ def pieces(text: str) -> list[str]:
 class EventStream(Response):
     """An ASGI response that sends events and stops its source when the client goes away."""
 
-    def __init__(self, events: AsyncIterator[bytes]) -> None:
+    def __init__(self, events: AsyncIterator[bytes], ended: Callable[[], Awaitable[None]] | None = None) -> None:
+        """``ended`` is awaited in any case, also when the client left before the first event was asked for."""
         super().__init__(media_type="text/event-stream")
+        self._ended = ended
         del self.headers["content-length"]
         self.headers.update({"cache-control": "no-store", "x-accel-buffering": "no"})
         self._events = events
@@ -102,6 +104,8 @@ class EventStream(Response):
                 each.cancel()
                 with suppress(asyncio.CancelledError):
                     await each
+            if self._ended is not None:
+                await self._ended()
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

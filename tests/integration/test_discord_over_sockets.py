@@ -232,7 +232,7 @@ async def test_two_shards_share_the_servers(tmp_path: Path) -> None:
             assert await bot.stop() == 0
 
 
-async def test_stopping_finishes_what_is_under_way(tmp_path: Path) -> None:
+async def test_stopping_finishes_what_is_under_way_and_refuses_what_waits(tmp_path: Path) -> None:
     async with fake_discord() as discord:
         furnish(discord)
         thinking = holding()
@@ -240,11 +240,17 @@ async def test_stopping_finishes_what_is_under_way(tmp_path: Path) -> None:
             await world.ready()
             await discord.says(ROOM, ANA, "one last thing")
             await discord.until(lambda: thinking.live)
+            waiting = [await discord.says(ROOM, person, "and this") for person in (BEN, BEN + 1)]
+            await discord.says(ROOM + 1, ANA, "the bot has read all before this")
+            await discord.until(lambda: len(thinking.live) == 2)
             stopping = asyncio.create_task(bot.stop())
             await discord.until(lambda: "Stopping" in bot.said)
             thinking.let_go()
             assert await stopping == 0
-            assert discord.bot_said(ROOM) == ["You said: one last thing (1)"]
+            first, *others = discord.posted[ROOM]
+            assert first["content"] == "You said: one last thing (1)" and len(discord.posted[ROOM + 1]) == 1
+            assert [int(each["message_reference"]["message_id"]) for each in others] == waiting
+            assert all("restarting" in each["content"] for each in others)
 
 
 async def test_a_bot_that_is_killed_goes_on_where_it_was_and_says_nothing_twice(tmp_path: Path) -> None:
