@@ -57,6 +57,19 @@ _ASK_SOMEBODY_WHO_KNOWS = {
         "그건 제가 아니라 의사나 약사가 답할 질문이에요. 급하다면 119에 꼭 전화하세요.",
     ),
 }
+_DISAGREEMENTS = {
+    "en": (
+        "I see that differently, and I wouldn't go along with it. What makes you say so?",
+        "I don't agree with that, to be honest. How did you come to it?",
+        "No, I can't say yes to that one. What's behind it?",
+        "I'd say no to that. Shall we talk about something else?",
+    ),
+    "ko": (
+        "저는 그렇게 생각하지 않아요. 왜 그렇게 생각하게 됐어요?",
+        "솔직히 그 말에는 동의하기 어려워요. 무슨 일이 있었어요?",
+        "그건 아니라고 생각해요. 다른 이야기도 해 볼까요?",
+    ),
+}
 _SPAM = {
     "en": ("I'll leave that one alone.", "I skip messages like that one.", "Not for me, thanks."),
     "ko": ("그런 메시지는 넘어갈게요.", "그건 답하지 않을게요.", "그건 사양할게요."),
@@ -130,6 +143,8 @@ def deflection(conversation: Conversation, verdict: SafetyVerdict) -> str:
         lines = _SPAM
     elif verdict.category == "bad_advice":
         lines = _ASK_SOMEBODY_WHO_KNOWS
+    elif verdict.category == "agrees_unsafe" and verdict.detector == "in_context":  # sure of what was said
+        lines = _DISAGREEMENTS
     return _choose(lines[_language(conversation)], conversation)
 
 
