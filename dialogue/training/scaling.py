@@ -25,7 +25,7 @@ from dialogue.training.recipes import Recipe, Shape
 from dialogue.training.run import Options, Places, make_trainer, the_data, the_device
 
 LADDER = tuple(Shape(width, layers, width // 32, 4096) for width, layers in
-               ((64, 2), (96, 3), (128, 4), (160, 4), (192, 4), (224, 5), (256, 5)))  # fmt: skip
+               ((64, 2), (96, 3), (128, 4), (160, 4), (192, 4), (256, 5)))  # fmt: skip
 SEEDS = (0, 1)
 STEPS = 250
 

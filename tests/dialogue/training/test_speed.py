@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dialogue.models.aligned import AlignedConfig, AlignedModel
+from dialogue.models.aligned import AlignedConfig, AlignedModel, attend
 from dialogue.training.adapters import AdapterConfig, attach
 from dialogue.training.data import Filtering
 from dialogue.training.examples import Batch
@@ -42,6 +43,15 @@ def test_a_network_costs_about_six_operations_a_parameter_and_token() -> None:
     least = 6 * (states * block + 24 * 50 * 64)
     counted = operations(ReplyLoss(model), BATCH)
     assert least < counted < 1.5 * least  # keys and values of what the decoder reads, and attention, come on top
+
+
+def test_attention_on_an_accelerator_is_that_of_the_processor() -> None:
+    torch.manual_seed(0)
+    query, key, value = torch.randn(2, 3, 5, 8), torch.randn(2, 3, 9, 8), torch.randn(2, 3, 9, 8)
+    mask = torch.rand(2, 1, 5, 9) > 0.4
+    mask[..., 0] = True
+    fused = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)  # what attend() calls there
+    torch.testing.assert_close(attend(query, key, value, mask), fused, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's own tracing asks
