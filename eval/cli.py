@@ -228,7 +228,8 @@ def memorisation(
     samples: Annotated[int, typer.Option(help="Free samples; Carlini et al. draw many thousands")] = 1000,
     canaries: Annotated[int, typer.Option(help="Canaries for each number of repetitions, in a twin; 0: none")] = 0,
     twin_talks: Annotated[int, typer.Option(help="Talks that the twin is trained on")] = 20,
-    twin_steps: Annotated[int, typer.Option(help="Steps of the twin's training, of 512 tokens")] = 300,
+    twin_steps: Annotated[int, typer.Option(help="Steps of the twin's training")] = 300,
+    twin_tokens: Annotated[int, typer.Option(help="Tokens of a step")] = 512,
     quote: Quote = True,
     seed: Seed = 0,
     threads: Threads = None,
@@ -244,7 +245,7 @@ def memorisation(
     total = {"corpus": 1, "membership": 2 * pairs * (2 if other else 1), "discoverable": 2 * pairs, "samples": samples}
     found = audit(chosen, other, plan, out, _bars(console, total))
     if canaries:
-        twin = Twin(talks=twin_talks, steps=twin_steps, canaries=canaries)
+        twin = Twin(talks=twin_talks, steps=twin_steps, batch_tokens=twin_tokens, canaries=canaries)
         parts = Parts(out / "parts", {"seed": seed, "talks": seen[0].name, "twin": repr(twin)})
         line = lambda text: console.print(text, style="dim")  # noqa: E731  # a name for one print
         found["canaries"] = parts.get("canaries", {}, lambda: canary_exposure(twin, seen[0], seed, line))
