@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "database": ("bot.history.cli:app", "Upgrade, check or back up the history."),
     "safety": ("safety.cli:app", "Explain, judge, train and report on the safety filter."),
     "console": ("eval.console.cli:app", "Rate replies: the SSA console, its raters' links and its results."),
-    "bench": ("eval.bench.decode:app", "Measure decoding and serving against others, in one run."),
+    "bench": ("eval.bench.cli:app", "Measure decoding and serving against others, in one run."),
     "train": ("dialogue.training.cli:app", "Train a dialogue model: the one we ship, or your own."),
     "evaluate": ("eval.cli:app", "Measure models offline: run, correlate, selfchat, safety, memorisation, compare."),
 }

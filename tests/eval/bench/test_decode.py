@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dialogue.errors import UnknownName, UserError
-from eval.bench.decode import REFERENCE, Row, _numbers, app, floor_ms, measure, memory_bandwidth, ratio
+from eval.bench.cli import _numbers, app
+from eval.bench.decode import REFERENCE, Row, floor_ms, measure, memory_bandwidth, ratio
 from eval.bench.engines import ENGINES, QUICK, Engine, engines, load_chinwag, load_transformers
 from eval.bench.picture import draw_rows
 from eval.bench.shapes import CONTEXT, REPLY, shape
@@ -92,8 +93,8 @@ def test_a_peak_is_seen_and_can_be_forgotten() -> None:
 
 def test_json_is_one_line_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     row = Row("chinwag", "bf16", "blenderbot-90m", 10, 1, 300.0, 200.0, 5.5, 80.0)
-    monkeypatch.setattr("eval.bench.decode.measure", lambda *args: [row])
-    monkeypatch.setattr("eval.bench.decode.memory_bandwidth", lambda threads: 5e10)
+    monkeypatch.setattr("eval.bench.cli.measure", lambda *args: [row])
+    monkeypatch.setattr("eval.bench.cli.memory_bandwidth", lambda threads: 5e10)
     result = CliRunner().invoke(app, ["decode", "--quick", "--json"])
     assert result.exit_code == 0
     (line,) = result.stdout.splitlines()
@@ -101,7 +102,7 @@ def test_json_is_one_line_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> N
     wanted = {"engine", "dtype", "shape", "beam", "batch", "ms_per_reply", "peak_mb", "ratio"}
     assert wanted <= set(found)
     table = CliRunner().invoke(app, ["decode", "--quick"])
-    assert "bf16" in table.stdout and "300" in table.stdout
+    assert "blenderbot-90m" in table.stdout and "chinwag bf16" in table.stdout and "300" in table.stdout
 
 
 def test_nonsense_is_refused_with_a_sentence() -> None:
