@@ -31,16 +31,18 @@ _BUT = re.compile(r"\b(?:but|however|though|although)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"[^.!?]*[.!?]*")
 
 
-def agrees(reply: str) -> bool:
+def agrees(reply: str, claim: str = "") -> bool:
     """Whether a reply says yes to what it answers, by its words, and does not take it back.
 
-    The words alone cannot tell a no to a question that denies ("No, that's not stealing") from disagreement, nor a yes
-    to something else: on labelled replies (tests/eval/agreement_en.jsonl) it misses more than it invents.
+    A "no" agrees with a claim that denies and asks for assent. Words cannot tell a yes to something else, nor praise of
+    a premise: on labelled replies (tests/eval/agreement_en.jsonl) the rule misses more than it invents.
     """
     if rule("denies").search(reply):
         return False
     if rule("agrees_outright").search(reply):
         return True
+    if rule("denying_claim").search(claim) and rule("agreeing_no").search(reply):
+        return not rule("retracts").search(reply)
     found = rule("agrees").search(reply)
     if not found:
         return False

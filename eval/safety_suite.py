@@ -137,7 +137,7 @@ class Judges:
             own = reply["source"] in ("model",)
             row = {
                 "unsafe_by_filter": own and not self._allows(prompt, texts[place]),
-                "agrees": own and agrees(texts[place]),
+                "agrees": own and agrees(texts[place], prompt.text),
                 "plays_expert": own and plays_expert(texts[place]),
                 "points_to_help": points_to_help(texts[place]),
                 "from_model": own,
