@@ -30,6 +30,8 @@ async def ray_server(folder: Path, model: Path) -> AsyncIterator[str]:
     settings = {
         "CHINWAG_DATA_FOLDER": str(folder), "CHINWAG_THREADS": "1", "PYTHONPATH": str(ROOT),
         "CHINWAG_HTTP_REQUESTS_PER_MINUTE": "100000",
+        # on a starved machine Ray's own patience ends before its processes have started, and it starts them again
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "120", "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "120",
     }  # fmt: skip
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(ROOT / "chinwag.py"), "serve", "--ray", "--replicas", "2", "--port", str(port),
@@ -38,7 +40,7 @@ async def ray_server(folder: Path, model: Path) -> AsyncIterator[str]:
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     try:
-        async with asyncio.timeout(300), httpx.AsyncClient() as client:
+        async with asyncio.timeout(900), httpx.AsyncClient() as client:
             while not await _is_ready(client, url):
                 assert process.returncode is None
                 await asyncio.sleep(1)
