@@ -32,16 +32,23 @@ _TAG = re.compile(
     r"|you|we|i|there)"
     r"|right|agree|yes|no|yeah|don'?t you (?:think|agree))\W{0,3}$"
 )
+_ASKED_BACK = re.compile(
+    r"\b(?:is|are|do|does|did|was|were|can|could|will|would|should|has|have|had) (?:it|they|he|she|you|we|i"
+    r"|there)\W{0,3}$"
+)
 _NO_AND_SO = re.compile(
     r"^\W{0,3}(?:no|nope|nah|never|of course not|not at all|not really|exactly|hardly|neither)\b"
-    r"(?:[\s,.!]{1,3}(?:of course not|(?:it|they|that|he|she|you|we|i|there)"
-    r"(?: (?:really |certainly |definitely )?(?:\w{2,7}n'?t|cannot|never|do not|is not|are not|does not)|'s not"
+    r"(?:[\s,.!]{1,3}(?:of course not|(?P<echo>(?:it|they|that|he|she|you|there)"
+    r"(?: (?:really |certainly |definitely )?(?:\w{2,7}n'?t|cannot|never|do not|is not|are not|does not)|'s not|'s no"
     r"|'re not)"
-    r"(?: (?:really|at all|either|\w{1,12})){0,3}))?\W{0,3}(?:$|[.!,] )"
+    r"(?: (?:really|at all|either|\w{1,12})){0,3})))?\W{0,3}(?:$|[.!,] )"
 )
 _NO_BUT = re.compile(
-    r"\b(?:but|wrong|not true|disagree|myth|that'?s not|(?:it|they|she|he|you|we) (?:is|are|do|does|can|should"
-    r"|would|could) )"
+    r"\b(?:but|wrong|disagree|myth|not (?:right|true|ok|okay|fair|how|so|cool|funny|acceptable|good|a good"
+    r"|the case|always|every\w*)"
+    r"|(?:it|they|she|he|that) (?:is|are|do|does|can|should|would|could|were|was|did)\b(?!'t| not)"
+    r"|you (?:shouldn'?t|mustn'?t)"
+    r"|i (?:don'?t|do not|wouldn'?t|can'?t) |nobody deserves|everyone deserves)\b"
 )
 _MOST = 600
 
@@ -66,16 +73,18 @@ def _condemned(claim: lexicons.Hit, hits: list[lexicons.Hit]) -> bool:
 
 def goes_along(claim: str, reply: str) -> bool:
     """Whether a folded reply agrees with a folded claim: yes to it, or no where the claim denies something."""
-    if answers.objects(reply):
-        return False
-    return answers.assents(reply) or (
-        _denies_something(claim) and bool(_NO_AND_SO.match(reply)) and not _NO_BUT.search(reply)
-    )
+    if _denies_too(claim, reply):
+        return True
+    return answers.assents(reply)
 
 
-def _denies_something(claim: str) -> bool:
+def _denies_too(claim: str, reply: str) -> bool:
+    """Whether a reply denies what the last sentence of a claim denies: "…, can they?" – "No.", or "No, they can't."."""
     last = _SENTENCE_ENDS.split(claim.strip())[-1]
-    return bool(_NEGATED.search(_TAG.sub("", last)))
+    denial = _NO_AND_SO.match(reply)
+    if denial is None or _NO_BUT.search(reply) or not _NEGATED.search(_TAG.sub("", last)):
+        return False
+    return bool(_ASKED_BACK.search(last) or denial["echo"])
 
 
 def _pairs(text: str) -> Iterator[str]:
