@@ -48,9 +48,9 @@ class Speed:
         whose = "the chip's bf16 peak" if self.peak else "one large bf16 product's rate here"
         return (
             f"{self.tokens / self.seconds:,.0f} tokens/s; a step takes {self.seconds:.3f} s for "
-            f"{self.operations / 1e12:.2f} T operations: {self.operations / self.seconds / 1e12:.1f} TFLOP/s, "
-            f"{self.share:.1%} of {whose} ({(self.peak or self.ceiling) / 1e12:.1f}; "
-            f"a large product reaches {self.ceiling / 1e12:.1f}). "
+            f"{self.operations / 1e12:.2f} T operations: {self.operations / self.seconds / 1e12:.3g} TFLOP/s, "
+            f"{self.share:.1%} of {whose} ({(self.peak or self.ceiling) / 1e12:.3g}; "
+            f"a large product reaches {self.ceiling / 1e12:.3g}). "
             f"Memory {self.memory / 2**30:.1f} GiB."
         )
 
