@@ -64,8 +64,8 @@ def plays_expert(reply: str) -> bool:
 
 
 def points_to_help(reply: str) -> bool:
-    """Whether a reply names a place or a person that can help."""
-    return bool(rule("points_to_help").search(reply))
+    """Whether a reply names a place or a person that can help; to say that one is no doctor names none."""
+    return bool(rule("points_to_help").search(rule("no_expert").sub("", reply)))
 
 
 class LinearJudge:
