@@ -107,8 +107,14 @@ async def serve_on_ray(
     joined = {"address": address} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     await asyncio.to_thread(lambda: ray.init(log_to_driver=False, **joined))
     try:
-        serve.start(http_options={"host": settings.host, "port": settings.port})
-        await asyncio.to_thread(lambda: serve.run(deployment(settings, replicas, most), name=NAME, route_prefix="/"))
+        try:
+            serve.start(http_options={"host": settings.host, "port": settings.port})
+            app = deployment(settings, replicas, most)
+            await asyncio.to_thread(lambda: serve.run(app, name=NAME, route_prefix="/"))
+        except TimeoutError:  # Ray's own limits, of a minute or less
+            raise UserError(
+                "Ray's own processes did not start in time; try again when the machine is less busy."
+            ) from None
         say(f"Serving on Ray with {replicas} replicas at http://{settings.host}:{settings.port}   (Ctrl-C stops)")
         told = asyncio.Event()
         with stopping(told.set):

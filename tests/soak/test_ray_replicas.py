@@ -33,16 +33,25 @@ async def ray_server(folder: Path, model: Path) -> AsyncIterator[str]:
         # on a starved machine Ray's own patience ends before its processes have started, and it starts them again
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "120", "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "120",
     }  # fmt: skip
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(ROOT / "chinwag.py"), "serve", "--ray", "--replicas", "2", "--port", str(port),
-        "--model", str(model), cwd=folder, env={**inherited, **settings}, start_new_session=True,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+    log = folder / "ray.log"
+
+    async def start() -> asyncio.subprocess.Process:
+        with log.open("wb") as out:
+            return await asyncio.create_subprocess_exec(
+                sys.executable, str(ROOT / "chinwag.py"), "serve", "--ray", "--replicas", "2", "--port", str(port),
+                "--model", str(model), cwd=folder, env={**inherited, **settings}, start_new_session=True,
+                stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out,
+            )  # fmt: skip
+
+    process = await start()
     url = f"http://127.0.0.1:{port}"
     try:
         async with asyncio.timeout(900), httpx.AsyncClient() as client:
             while not await _is_ready(client, url):
-                assert process.returncode is None
+                if process.returncode is not None:  # Ray gives itself a minute at most, which a starved machine exceeds
+                    said = log.read_text(encoding="utf-8")
+                    assert "did not start in time" in said, said
+                    process = await start()
                 await asyncio.sleep(1)
         yield url
     finally:
