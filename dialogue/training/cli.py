@@ -71,12 +71,13 @@ def train(
         "smoothing": smoothing, "unlikelihood": unlikelihood, "patience": patience, "width": width, "layers": layers,
         "heads": heads, "vocabulary": vocabulary, "seed": seed, "compile": compiled, "recompute": recompute,
     }  # fmt: skip
+    chosen = _recipe(recipe, minutes, steps, changes)
     _use_threads(threads)
     around = {"measured_replies": measured, "quick_replies": min(measured, 32), "name": name, "research": research}
     around |= {"country": country or None, "price_per_kwh": price}
     places = _places(data, out, cache, export or out / "export", prepared, start)
     filtering = _no_filter() if prepared else _filtering(ctx.obj, unfiltered)
-    _do(_recipe(recipe, minutes, steps, changes), places, filtering, around, prepare, profile, ladder)
+    _do(chosen, places, filtering, around, prepare, profile, ladder)
 
 
 def _do(

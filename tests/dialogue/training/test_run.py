@@ -158,7 +158,7 @@ def test_a_run_can_begin_with_exported_adapters(places: Places, no_filter: Filte
     run(tiny(steps=30), places, no_filter, QUIET, lambda line: None, watch)
     further = replace(places, folder=tmp_path / "further", export=None, start=places.export)
     run(tiny(steps=1), further, no_filter, QUIET, lambda line: None, watch)
-    assert losses[30] < losses[0] * 0.8
+    assert losses[30] < losses[0] - 0.5  # the same batch, which fresh adapters met first
     with pytest.raises(UserError, match="same rank"):
         run(tiny(steps=1, rank=2), replace(further, folder=tmp_path / "r2"), no_filter, QUIET, lambda line: None)
     with pytest.raises(UserError, match="no adapters that fit"):
