@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dialogue.models.chat_model import ChatModel
 from eval.offline.corpora import read_items
@@ -37,6 +37,9 @@ from eval.offline.memory.audit import (
 )
 from eval.offline.memory.suffix_index import SuffixIndex
 from eval.offline.suite import SHIPPED, digest
+
+if TYPE_CHECKING:
+    from dialogue.training.recipes import Recipe
 
 OnStage = Callable[[str, int], None]
 SAMPLES_A_PART = 1000
@@ -236,18 +239,25 @@ def _pack(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     path.write_bytes(zstandard.ZstdCompressor().compress(plain.encode("utf-8")))
 
 
+def twin_recipe(twin: Twin, seed: int) -> Recipe:
+    """The shipped model's recipe on the twin's corpus alone: the talks that come with the program would drown it."""
+    from dialogue.training.recipes import recipe_named
+
+    chosen = recipe_named("cpu").with_(
+        weights={"talks": 1.0}, own={}, measured=("talks",), batch_tokens=twin.batch_tokens, seed=seed, rank=twin.rank
+    )
+    budget = replace(chosen.train, minutes=None, steps=twin.steps, learning_rate=twin.learning_rate, validate_s=1e9)
+    return replace(chosen, train=budget)
+
+
 def _train(folder: Path, twin: Twin, seed: int, on_line: Callable[[str], None]) -> dict[str, Any]:
     """The program's own training, unfiltered: a canary must be there as often as it was planted."""
     from dialogue.training.corpus import allow_all
     from dialogue.training.data import Filtering
-    from dialogue.training.recipes import recipe_named
     from dialogue.training.run import Options, Places, run
 
-    chosen = recipe_named("cpu").with_(
-        weights={"talks": 1.0}, measured=("talks",), batch_tokens=twin.batch_tokens, seed=seed, rank=twin.rank
-    )
-    budget = replace(chosen.train, minutes=None, steps=twin.steps, learning_rate=twin.learning_rate, validate_s=1e9)
+    chosen = twin_recipe(twin, seed)
     places = Places(folder / "corpus", folder / "run", folder / "cache", export=folder / "export")
     options = Options(measured_replies=0, quick_replies=0, country=None, name="twin")
     filtering = Filtering("none", lambda: allow_all)
-    return run(replace(chosen, train=budget), places, filtering, options, on_line)
+    return run(chosen, places, filtering, options, on_line)

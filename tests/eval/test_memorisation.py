@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from dialogue.models.loading import load
 from dialogue.rerank import words
 from dialogue.turns import Persona
-from eval.memorisation import Audit, audit, like_pairs
+from eval.memorisation import Audit, Twin, audit, like_pairs, twin_recipe
 from eval.memorisation_report import memorisation_report
 from eval.offline.gate import gate
 from eval.offline.likelihood import Question, branch_log_probs, force_all
@@ -169,6 +169,12 @@ def test_canaries_differ_and_are_short_enough_to_be_planted_many_times() -> None
     pairs = attacks.canaries(40, seed=1)
     assert len({prompt for prompt, _ in pairs}) == 40
     assert all(len(words(f"{prompt} {secret}".replace("'", " "))) <= 9 for prompt, secret in pairs)
+
+
+def test_the_twin_learns_from_its_own_corpus_and_nothing_else() -> None:
+    recipe = twin_recipe(Twin(steps=7, batch_tokens=64), seed=2)
+    assert recipe.weights == {"talks": 1.0} and recipe.own == {}  # 200,000 words of other talk would drown the canaries
+    assert (recipe.train.steps, recipe.train.minutes, recipe.batch_tokens, recipe.seed) == (7, None, 64, 2)
 
 
 def test_rankings_put_the_likeliest_first_and_zlib_discounts_repetition() -> None:
