@@ -55,7 +55,7 @@ $(VENV)/.python:
 
 $(VENV)/.torch: constraints.txt $(VENV)/.python
 	@echo "[1/3] torch"
-	@$(INSTALL) torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	@$(INSTALL) torch $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 	@touch $@
 
 $(VENV)/.chat: pyproject.toml $(VENV)/.torch
