@@ -23,7 +23,6 @@ from eval.offline.likelihood import Question, branch_log_probs, likelihoods
 from eval.offline.memory import attacks
 from eval.offline.memory.audit import (
     NOBODY,
-    SAMPLE_ROWS,
     TOGETHER,
     Pair,
     corpus_texts,
@@ -128,7 +127,7 @@ def _sampled(
     rows = samples(model, openers, places, seed, on_done)
     if reference is not None:
         questions = [Question(tuple(row["context"]), row["text"], NOBODY) for row in rows]
-        for row, found in zip(rows, likelihoods(reference, questions, rows=SAMPLE_ROWS), strict=True):
+        for row, found in zip(rows, likelihoods(reference, questions), strict=True):
             row["reference_nats"] = found.nats
     return rows
 

@@ -42,3 +42,16 @@ class JoinableSeq2Seq(Seq2Seq, Protocol):
     def join(self, first: DecoderState, second: DecoderState) -> DecoderState:
         """One state with the rows of ``first`` and then those of ``second``."""
         ...
+
+
+@runtime_checkable
+class TreeSeq2Seq(Seq2Seq, Protocol):
+    """A model that reads all nodes of prefix trees in one pass: what scores many given replies quickly."""
+
+    def read_trees(self, tokens: Tensor, above: Tensor, state: DecoderState, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """(N,) tokens, each said after row ``above[n]`` < n of its own conversation or as its first (-1).
+
+        ``state`` has N rows that have said nothing; it is used up. ``asked`` (M, 2) are pairs (row, next token) ->
+        their (M,) float32 log-probabilities, and (M,) whether the token is the likeliest one there.
+        """
+        ...

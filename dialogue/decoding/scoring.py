@@ -1,20 +1,91 @@
-"""How likely given replies are: teacher forcing through the same protocol that searches use (encode, then steps)."""
+"""How likely given replies are: teacher forcing through the same protocol that searches use (encode, then read).
+
+Replies to one context share the reading of what they have in common: they are the paths of a prefix tree, of which a
+row is a node. A model that can (TreeSeq2Seq) reads all nodes at once, any other level by level.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
-from dialogue.decoding.protocol import Seq2Seq
+from dialogue.decoding.protocol import DecoderState, Seq2Seq, TreeSeq2Seq
 from dialogue.decoding.tables import rectangle
 
 if TYPE_CHECKING:
     from dialogue.models.chat_model import ChatModel
 
+Ids = tuple[int, ...]
+
+MOST_NODES = 256
+"""Nodes read together, unless one reply alone has more: memory grows with their square."""
+
+
+@dataclass(slots=True)
+class Forced:
+    """A given reply's token log-probabilities (nats), and how many of its tokens were the model's first choice."""
+
+    log_probs: list[float] = field(default_factory=list)
+    right: int = 0
+
+    @property
+    def mean(self) -> float:
+        """Nats per token; minus infinity for an empty reply."""
+        return sum(self.log_probs) / len(self.log_probs) if self.log_probs else -torch.inf
+
+
+@dataclass(slots=True)
+class _Forest:
+    """Prefix trees, one a context: node n is ``tokens[n]`` said after node ``above[n]`` < n (-1: nothing).
+
+    ``asked`` are (reply, node, token): how likely is the token after the node? In the order of a reply's tokens.
+    """
+
+    start_id: int
+    contexts: dict[Ids, int] = field(default_factory=dict)
+    nodes: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (context, above, token) -> number
+    asked: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def add(self, number: int, context: Ids, reply: Ids) -> None:
+        """Ask for a reply."""
+        root, above = self.contexts.setdefault(context, len(self.contexts)), -1
+        for said, token in zip((self.start_id, *reply), reply, strict=False):
+            above = self.nodes.setdefault((root, above, said), len(self.nodes))
+            self.asked.append((number, above, token))
+
 
 @torch.inference_mode()
+def teacher_force(
+    model: Seq2Seq,
+    contexts: Sequence[Sequence[int]],
+    replies: Sequence[Sequence[int]],
+    *,
+    start_id: int,
+    pad_id: int,
+    device: torch.device | str = "cpu",
+) -> list[Forced]:
+    """Every reply token by token after the context beside it; no score rules apply. Equal contexts are encoded once."""
+    if len(contexts) != len(replies):
+        raise ValueError(f"{len(contexts)} contexts for {len(replies)} replies; give one context for each reply")
+    found, device = [Forced() for _ in replies], torch.device(device)
+    for forest in _forests([(tuple(c), tuple(r)) for c, r in zip(contexts, replies, strict=True)], start_id):
+        lengths = torch.tensor([len(context) for context in forest.contexts], device=device)
+        ids = rectangle(list(forest.contexts), device, pad_id)
+        state = model.encode(ids, (torch.arange(ids.shape[1], device=device) < lengths[:, None]).long())
+        if isinstance(model, TreeSeq2Seq):
+            log_probs, first = _at_once(model, forest, state, device)
+        else:
+            log_probs, first = _by_levels(model, forest, state, device)
+        for (number, _, _), value, right in zip(forest.asked, log_probs.tolist(), first.tolist(), strict=True):
+            found[number].log_probs.append(value)
+            found[number].right += right
+    return found
+
+
 def score(
     model: Seq2Seq,
     contexts: Sequence[Sequence[int]],
@@ -24,38 +95,53 @@ def score(
     pad_id: int,
     device: torch.device | str = "cpu",
 ) -> list[list[float]]:
-    """Log-probability (nats) of every token of every reply after the context beside it; no score rules apply.
-
-    Equal contexts are encoded once. A reply's list is as long as the reply; an empty reply has an empty list.
-    """
-    if len(contexts) != len(replies):
-        raise ValueError(f"{len(contexts)} contexts for {len(replies)} replies; give one context for each reply")
-    device = torch.device(device)
-    distinct = list(dict.fromkeys(tuple(context) for context in contexts))
-    order = sorted((i for i in range(len(replies)) if replies[i]), key=lambda i: -len(replies[i]))
-    found: list[list[float]] = [[] for _ in replies]
-    if not order:
-        return found
-    ids = rectangle(distinct, device, pad_id)
-    lengths = torch.tensor([len(context) for context in distinct], device=device)
-    state = model.encode(ids, (torch.arange(ids.shape[1], device=device) < lengths[:, None]).long())
-    number = {context: row for row, context in enumerate(distinct)}
-    rows = torch.tensor([number[tuple(contexts[i])] for i in order], device=device)
-    targets = rectangle([tuple(replies[i]) for i in order], device, pad_id)
-    last = torch.full((len(order),), start_id, dtype=torch.long, device=device)
-    for step in range(targets.shape[1]):
-        live = sum(len(replies[i]) > step for i in order)  # longest first: the live rows are the first ones
-        if step == 0 or live < len(last):
-            state = model.reorder(state, rows if step == 0 else torch.arange(live, device=device))
-        log_probs, state = model.step(last[:live], state)
-        last = targets[:live, step]
-        for i, value in zip(order, log_probs.gather(1, last[:, None]).flatten().tolist(), strict=False):
-            found[i].append(value)
-    return found
+    """Log-probability (nats) of every token of every reply: as long a list as the reply is."""
+    forced = teacher_force(model, contexts, replies, start_id=start_id, pad_id=pad_id, device=device)
+    return [each.log_probs for each in forced]
 
 
 def mean_log_prob(model: ChatModel, context: Sequence[int], replies: Sequence[Sequence[int]]) -> list[float]:
     """Mean log-probability per token (nats) of each reply after one context; minus infinity for an empty reply."""
     contexts = [context] * len(replies)
-    found = score(model.seq2seq, contexts, replies, start_id=model.start_id, pad_id=model.pad_id)
-    return [sum(tokens) / len(tokens) if tokens else -torch.inf for tokens in found]
+    forced = teacher_force(model.seq2seq, contexts, replies, start_id=model.start_id, pad_id=model.pad_id)
+    return [each.mean for each in forced]
+
+
+def _forests(pairs: Sequence[tuple[Ids, Ids]], start_id: int) -> Iterator[_Forest]:
+    """The (context, reply) pairs in pieces of about ``MOST_NODES``; those that share a beginning side by side."""
+    forest = _Forest(start_id)
+    for i in sorted((i for i, (_, reply) in enumerate(pairs) if reply), key=lambda i: (len(pairs[i][0]), *pairs[i])):
+        if forest.nodes and len(forest.nodes) + len(pairs[i][1]) > MOST_NODES:
+            yield forest
+            forest = _Forest(start_id)
+        forest.add(i, *pairs[i])
+    if forest.nodes:
+        yield forest
+
+
+def _at_once(model: TreeSeq2Seq, forest: _Forest, state: DecoderState, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What is asked, (M,) log-probabilities and (M,) whether the token was the likeliest, in one pass."""
+    roots, above, tokens = torch.tensor(list(forest.nodes), device=device).unbind(1)
+    asked = torch.tensor([(node, token) for _, node, token in forest.asked], device=device)
+    return model.read_trees(tokens, above, model.reorder(state, roots), asked)
+
+
+def _by_levels(model: Seq2Seq, forest: _Forest, state: DecoderState, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The same a step at a time: a row is a node of the level, and goes on from the row above it."""
+    depths: list[int] = []
+    for _, above, _ in forest.nodes:
+        depths.append(0 if above < 0 else depths[above] + 1)
+    log_probs, first = torch.empty(len(forest.asked), device=device), torch.empty(len(forest.asked), dtype=torch.bool)
+    places: dict[int, int] = {}
+    nodes = list(forest.nodes)
+    for depth in range(max(depths) + 1):
+        level = [node for node, its in enumerate(depths) if its == depth]
+        rows = [places[nodes[node][1]] if depth else nodes[node][0] for node in level]
+        places = {node: row for row, node in enumerate(level)}
+        state = model.reorder(state, torch.tensor(rows, device=device))
+        found, state = model.step(torch.tensor([nodes[node][2] for node in level], device=device), state)
+        mine = [i for i, (_, node, _) in enumerate(forest.asked) if node in places]
+        rows, wanted = [places[forest.asked[i][1]] for i in mine], [forest.asked[i][2] for i in mine]
+        log_probs[mine] = found[rows, wanted].float()
+        first[mine] = found.argmax(-1)[rows].cpu() == torch.tensor(wanted)
+    return log_probs, first

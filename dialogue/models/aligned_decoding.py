@@ -21,6 +21,9 @@ from dialogue.models.kernels import Kernels
 from dialogue.models.linear import Linear
 from dialogue.models.memory import keep_freed_memory
 
+HEAD_ROWS = 64
+"""Rows whose distributions over the vocabulary are held at once, where only a few values of them are wanted."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
@@ -36,7 +39,7 @@ class _Layer:
 
 
 class AlignedSeq2Seq:
-    """The JoinableSeq2Seq protocol over the tensors of an AlignedModel."""
+    """The JoinableSeq2Seq and TreeSeq2Seq protocols over the tensors of an AlignedModel."""
 
     def __init__(
         self, config: AlignedConfig, tensors: Mapping[str, Tensor], kernels: Kernels, *, shared: bool = False
@@ -121,15 +124,35 @@ class AlignedSeq2Seq:
     @torch.inference_mode()
     def step(self, last_ids: Tensor, state: SearchState) -> tuple[Tensor, SearchState]:
         """(N,) newest ids -> (N, V) float32 log-probabilities of the next token, and the state after them."""
-        turn = self._rotations(int(state.positions.max()) + 1)[state.positions][:, None, :]
         state.prefix.open()
+        log_probs = self._log_probs(self._states(last_ids, state))
+        state.positions = state.positions + 1
+        return log_probs, state
+
+    @torch.inference_mode()
+    def read_trees(self, tokens: Tensor, above: Tensor, state: SearchState, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of the (M, 2) pairs (row, next token) asked for, and whether they are the likeliest."""
+        state.positions = state.positions + state.prefix.plant(above)
+        states = self._states(tokens, state)
+        found, likeliest = torch.empty(len(asked)), torch.empty(len(asked), dtype=torch.bool)
+        for start in range(0, len(states), HEAD_ROWS):
+            log_probs = self._log_probs(states[start : start + HEAD_ROWS])
+            mine = (asked[:, 0] // HEAD_ROWS == start // HEAD_ROWS).nonzero().flatten()
+            rows, wanted = asked[mine, 0] - start, asked[mine, 1]
+            found[mine], likeliest[mine] = log_probs[rows, wanted], log_probs.argmax(-1)[rows] == wanted
+        return found, likeliest
+
+    def _states(self, ids: Tensor, state: SearchState) -> Tensor:
+        """(N,) ids whose cells are chosen -> their (N, width) last states, normalised."""
+        turn = self._rotations(int(state.positions.max()) + 1)[state.positions][:, None, :]
         bias = self._bias(state)
-        x = F.embedding(last_ids, self._embedding).float()
+        x = F.embedding(ids, self._embedding).float()
         for i, layer in enumerate(self._decoder):
             x = self._decoder_layer(i, layer, x, turn, state, bias)
-        logits = self._head(self._normal(x, self._final_gain))
-        state.positions = state.positions + 1
-        return F.log_softmax(logits, dim=-1, dtype=torch.float32), state
+        return self._normal(x, self._final_gain)
+
+    def _log_probs(self, states: Tensor) -> Tensor:
+        return F.log_softmax(self._head(states), dim=-1, dtype=torch.float32)
 
     def _decoder_layer(
         self, i: int, layer: _Layer, x: Tensor, turn: Tensor, state: SearchState, bias: Tensor | None

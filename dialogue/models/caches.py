@@ -121,8 +121,26 @@ class PrefixCache:
         free = (used > 0).byte().argsort(dim=1, stable=True)
         self._new = free[groups.group, groups.place]
         self._sees.scatter_(1, self._new[:, None], True)
+        self._look()
+
+    def plant(self, above: Tensor) -> Tensor:
+        """A cell for every row of a cache that is empty yet: trees of tokens that are read in one pass.
+
+        Row n sees its own cell and what row ``above[n]`` < n sees, if that is not -1 -> (N,) how many those are.
+        """
+        self.branched, self._new = True, self.groups.place
+        self._widen(max(self.groups.width, self._sees.shape[1]))
+        self._sees.scatter_(1, self._new[:, None], True)
+        for row, parent in enumerate(above.tolist()):
+            if parent >= 0:
+                self._sees[row] |= self._sees[parent]
+        self._look()
+        return self._sees.sum(1) - 1
+
+    def _look(self) -> None:
+        """Note how far the cells in use go, and who must not look where."""
         self.extent = int(self._sees.any(0).nonzero()[-1]) + 1
-        hidden = groups.spread(~self._sees[:, : self.extent])
+        hidden = self.groups.spread(~self._sees[:, : self.extent])
         self.bias = _bias(hidden)[:, None] if bool(hidden.any()) else None
 
     def write(self, layer: int, both: Tensor) -> tuple[Tensor, Tensor]:

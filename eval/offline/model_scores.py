@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from dialogue.decoding.scoring import Forced
 from dialogue.models.chat_model import ChatModel
 from dialogue.turns import Persona
-from eval.offline.likelihood import Forced, Question, force_all
+from eval.offline.likelihood import Question, force_all
 from eval.offline.metrics import perplexity
 from eval.offline.ratings import Exchange
 

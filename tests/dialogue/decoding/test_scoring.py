@@ -7,10 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialogue.decoding.scoring import score
+from dialogue.decoding.protocol import TreeSeq2Seq
+from dialogue.decoding.scoring import score, teacher_force
+from dialogue.models.aligned import EncoderKind
 from tests.dialogue.decoding.test_parity import tiny_bart
 from tests.dialogue.decoding.tiny_models import RecurrentModel, TransformersModel
+from tests.dialogue.models.test_aligned_decoding import KINDS, MODELS, SEARCHES, TOLERANCE
+from tests.dialogue.models.tiny_aligned import expected
 
+CONTEXTS = st.lists(st.integers(0, 2), min_size=1, max_size=2)
 MODEL = RecurrentModel(9, 1)
 IDS = st.lists(st.integers(3, 8), min_size=1, max_size=5)
 
@@ -42,6 +47,37 @@ def test_equal_contexts_are_encoded_once() -> None:
     model = RecurrentModel(9, 1)
     score(model, [(3, 4)] * 5 + [(3, 5)], [(6, 7)] * 6, start_id=0, pad_id=2)
     assert model.encodings == 2
+
+
+def test_a_beginning_that_replies_share_is_read_once() -> None:
+    model = RecurrentModel(9, 1)
+    score(model, [(3, 4)] * 4, [(5, 6, 7), (5, 6, 8), (5, 7, 8), (5,)], start_id=0, pad_id=2)
+    assert model.rows_stepped == 1 + 1 + 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=40)
+@given(st.lists(st.tuples(CONTEXTS, st.lists(st.integers(0, 2), max_size=7)), min_size=1, max_size=12))
+def test_trees_read_at_once_score_what_the_training_form_says(
+    kind: EncoderKind, pairs: list[tuple[list[int], list[int]]]
+) -> None:
+    model = SEARCHES[kind]
+    assert isinstance(model, TreeSeq2Seq)
+    forced = teacher_force(model, *zip(*pairs, strict=True), start_id=1, pad_id=0)
+    for (context, reply), found in zip(pairs, forced, strict=True):
+        wanted = [expected(MODELS[kind], context, [1, *reply[:size]]) for size in range(len(reply))]
+        assert found.log_probs == pytest.approx(
+            [float(row[token]) for row, token in zip(wanted, reply, strict=True)], abs=TOLERANCE
+        )
+        assert found.right == sum(int(row.argmax()) == token for row, token in zip(wanted, reply, strict=True))
+
+
+def test_many_replies_are_read_in_pieces() -> None:
+    replies = [(first, second, 7) for first in range(20) for second in range(20)]
+    together = score(SEARCHES["causal"], [(3, 4)] * len(replies), replies, start_id=1, pad_id=0)
+    for place in (0, 17, 399):
+        alone = score(SEARCHES["causal"], [(3, 4)], [replies[place]], start_id=1, pad_id=0)[0]
+        assert together[place] == pytest.approx(alone, abs=TOLERANCE)
 
 
 def test_contexts_and_replies_must_be_pairs() -> None:

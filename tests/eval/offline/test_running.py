@@ -99,7 +99,7 @@ def test_a_likelihood_does_not_depend_on_its_neighbours(model: ChatModel) -> Non
     questions = [
         Question((f"Say {n}", "yes", "no")[: 1 + 2 * (n % 2)], "word " * (1 + n % 5), NOBODY) for n in range(23)
     ]
-    together = likelihoods(model, questions, rows=7)
+    together = likelihoods(model, questions)
     alone = [likelihoods(model, [question])[0] for question in questions]
     assert [each.nats for each in together] == pytest.approx([each.nats for each in alone], rel=1e-4)
 
