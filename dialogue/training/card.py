@@ -96,7 +96,16 @@ def _recipe(record: Mapping[str, Any]) -> str:
         f"{recipe['note']}. AdamW, learning rate {train['learning_rate']:g} with warm-up and cosine, clipping at "
         f"{train['clip']:g}, batches of {recipe['batch_tokens']:,} padded tokens x {train['accumulate']}, bfloat16. "
         f"{run['steps']:,} steps; {run['tokens']:,} tokens read and said, {run['targets']:,} of them learnt from "
-        f"({run['passes']:.2f} passes over the mix), in {run['minutes']:.0f} minutes."
+        f"({run['passes']:.2f} passes over the mix), in {run['minutes']:.0f} minutes." + _preferences(record)
+    )
+
+
+def _preferences(record: Mapping[str, Any]) -> str:
+    if "preferences" not in record:
+        return ""
+    return (
+        f" Its last steps also learnt from {record['preferences']['pairs']:,} pairs of judged replies, by direct "
+        f"preference optimisation (beta {record['recipe']['preferences']['beta']:g})."
     )
 
 

@@ -55,6 +55,7 @@ def train(
     prepare: Annotated[Path | None, typer.Option(help="Only tokenise, into this folder.")] = None,
     prepared: Annotated[Path | None, typer.Option(help="Train on what --prepare made.", file_okay=False)] = None,
     start: Annotated[Path | None, typer.Option(help="Begin with exported adapters.", file_okay=False)] = None,
+    preferences: Annotated[Path | None, typer.Option(help="Also learn from judged replies (JSON Lines).")] = None,
     compiled: Annotated[bool | None, typer.Option("--compile/--no-compile", help="Compile, on a GPU.")] = None,
     recompute: Annotated[bool | None, typer.Option("--recompute/--keep", help="Save memory, lose time.")] = None,
     profile: Annotated[int, typer.Option(help="Only time so many steps, and their share of the chip's rate.")] = 0,
@@ -75,7 +76,7 @@ def train(
     _use_threads(threads)
     around = {"measured_replies": measured, "quick_replies": min(measured, 32), "name": name, "research": research}
     around |= {"country": country or None, "price_per_kwh": price}
-    places = _places(data, out, cache, export or out / "export", prepared, start)
+    places = _places(data, out, cache, export or out / "export", prepared, start, preferences)
     filtering = _no_filter() if prepared else _filtering(ctx.obj, unfiltered)
     _do(chosen, places, filtering, around, prepare, profile, ladder)
 
@@ -118,13 +119,19 @@ def _recipe(name: str, minutes: float | None, steps: int | None, changes: Mappin
 
 
 def _places(
-    data: Path | None, out: Path, cache: Path | None, export: Path, prepared: Path | None, start: Path | None
+    data: Path | None,
+    out: Path,
+    cache: Path | None,
+    export: Path,
+    prepared: Path | None,
+    start: Path | None,
+    preferences: Path | None,
 ) -> Places:
     from dialogue.models.base import default_cache
     from dialogue.training.run import Places
 
     where = cache or default_cache() / "corpora"
-    return Places(data or Path(), out, where, export, prepared=prepared, start=start)
+    return Places(data or Path(), out, where, export, prepared=prepared, start=start, preferences=preferences)
 
 
 def _with_budget(recipe: Recipe, minutes: float | None, steps: int | None) -> Recipe:

@@ -25,6 +25,17 @@ class LossSettings:
     repeat_ngram: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class PreferenceSettings:
+    """``beta``: how far the weights may move for a pair (inverse temperature of the implicit reward). ``weight``: of a
+    pair against a word of the talks. ``pairs``: in each step.
+    """
+
+    beta: float = 0.2
+    weight: float = 1.0
+    pairs: int = 16
+
+
 def repeats(decoder_ids: Tensor, labels: Tensor, ngram: int) -> Tensor:
     """(B, T) decoder input and labels -> (B, T, T) ids of the words that would repeat an n-gram at each position.
 

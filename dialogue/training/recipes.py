@@ -10,7 +10,7 @@ from dialogue.errors import UnknownName
 from dialogue.models.aligned import EncoderKind
 from dialogue.training.adapters import AdapterConfig
 from dialogue.training.examples import Windows
-from dialogue.training.losses import LossSettings
+from dialogue.training.losses import LossSettings, PreferenceSettings
 from dialogue.training.train import TrainSettings
 
 Method = Literal["adapters", "full", "scratch"]
@@ -57,6 +57,7 @@ class Recipe:
     shape: Shape = field(default_factory=Shape)
     windows: Windows = field(default_factory=Windows)
     loss: LossSettings = field(default_factory=LossSettings)
+    preferences: PreferenceSettings = field(default_factory=PreferenceSettings)
     batch_tokens: int = 2048
     seed: int = 0
     compile: bool = False

@@ -25,6 +25,7 @@ from dialogue.training.examples import Batch, Sampler, ahead, batches
 from dialogue.training.export import export
 from dialogue.training.footprint import Footprint, Meter, with_earlier
 from dialogue.training.network import ReplyLoss, build, compile_blocks, start_from, trained_parameters
+from dialogue.training.preferences import JudgedBatch, JudgedLoss, Pairs, judged_batches, kept_reference, read_pairs
 from dialogue.training.prepared import read_prepared, refuse_tokenizer, write_prepared
 from dialogue.training.recipes import Recipe
 from dialogue.training.speed import Speed, operations, profile
@@ -39,6 +40,7 @@ class Places:
     """Where a run reads and writes: the corpus, its own folder, caches, and where the weights go (None: nowhere).
 
     ``prepared``: a folder of tokenised talks, read in place of the corpus. ``start``: exported adapters to begin with.
+    ``preferences``: a file of judged replies to learn from beside the talks.
     """
 
     corpus: Path
@@ -48,6 +50,7 @@ class Places:
     base_cache: Path | None = None
     prepared: Path | None = None
     start: Path | None = None
+    preferences: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ def _run(
     tokenizer, data = the_data(recipe, places, base.folder, filtering, options.research, say)
     model = the_model(recipe, places, base, tokenizer)
     perplexity = measure_start(recipe, model, base.folder, tokenizer, data, options, say)
-    trainer = make_trainer(recipe, model, data, places.folder, options, observe)
+    pairs = read_pairs(places.preferences, tokenizer) if places.preferences else None
+    trainer = make_trainer(recipe, model, data, places.folder, options, observe, pairs)
     with measuring(options) as meter:
         progress = trainer.run()
     if options.measured_replies and data.valid:
@@ -98,6 +102,8 @@ def _run(
         add_scores(perplexity, "after", scores(model, validation(data.valid, options.measured_replies)))
     used = with_earlier(places.folder / "footprint.json", meter.footprint()) if meter else None
     record = make_record(recipe, options.name, data, progress, perplexity, used)
+    if pairs is not None:
+        record["preferences"] = {"pairs": len(pairs.all), "sha256": pairs.sha256}
     if parallel.rank() == 0:
         hand_over(places, model, recipe, tokenizer, base, record, say)
     return record
@@ -197,9 +203,15 @@ def the_tokenizer(recipe: Recipe, places: Places, base: Path, say: Callable[[str
 
 
 def make_trainer(
-    recipe: Recipe, model: AlignedModel, data: Data, folder: Path, options: Options, observe: Observer | None
+    recipe: Recipe,
+    model: AlignedModel,
+    data: Data,
+    folder: Path,
+    options: Options,
+    observe: Observer | None,
+    pairs: Pairs | None = None,
 ) -> Trainer:
-    """The trainer of a network on prepared data, with quick validation on the way."""
+    """The trainer of a network on prepared data and judged pairs, with quick validation on the way."""
     sampler = Sampler(data.train, data.weights, recipe.windows, recipe.seed, bot_only=OWN)
     share = (parallel.rank(), parallel.world_size())
 
@@ -212,10 +224,17 @@ def make_trainer(
     def validate() -> dict[str, float]:
         return {name: score.nats_per_word for name, score in scores(model, questions).items()}
 
+    def judged_from(number: int) -> Iterator[JudgedBatch]:
+        assert pairs is not None
+        reference = kept_reference(folder, model, pairs)
+        return judged_batches(batches_from(number), pairs, reference, recipe.preferences.pairs, recipe.seed, number)
+
     loss = ReplyLoss(model, recipe.loss)
     _compile_where_asked(recipe, model)
-    check = validate if questions else None
-    return Trainer(trained_parameters(model), loss, batches_from, recipe.train, folder, check, observe)
+    check, trained = validate if questions else None, trained_parameters(model)
+    if pairs is None:
+        return Trainer(trained, loss, batches_from, recipe.train, folder, check, observe)
+    return Trainer(trained, JudgedLoss(loss, recipe.preferences), judged_from, recipe.train, folder, check, observe)
 
 
 def _compile_where_asked(recipe: Recipe, model: AlignedModel) -> None:

@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from dialogue.errors import UserError
 from dialogue.training import parallel
 from dialogue.training.checkpoints import load_checkpoint, save_checkpoint
-from dialogue.training.examples import Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class Progress:
 class LossOf(Protocol):
     """The loss of a model on a batch, in nats: (weighted sum, sum of weights)."""
 
-    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def __call__(self, batch: Any, /) -> tuple[Tensor, Tensor]:
         """Differentiable sum, and the sum of the weights to divide it by."""
         ...
 
@@ -108,13 +107,16 @@ class StepClock:
 
 
 class Trainer:
-    """One run. ``trained`` are the parameters by name; ``batches_from`` gives the endless batches from a number on."""
+    """One run. ``trained`` are the parameters by name; ``batches_from`` gives the endless batches from a number on.
+
+    A batch is whatever ``loss_of`` takes; its ``tokens`` and ``targets`` are counted.
+    """
 
     def __init__(
         self,
         trained: dict[str, nn.Parameter],
         loss_of: LossOf,
-        batches_from: Callable[[int], Iterator[Batch]],
+        batches_from: Callable[[int], Iterator[Any]],
         settings: TrainSettings,
         folder: Path,
         validate: Validate | None = None,
@@ -158,7 +160,7 @@ class Trainer:
         out_of_patience = bool(patience) and self.progress.stale >= patience
         return parallel.any_of(self.stop_asked or self.done() >= 1.0 or out_of_patience)
 
-    def _step(self, batches: Iterator[Batch]) -> None:
+    def _step(self, batches: Iterator[Any]) -> None:
         started, rate = time.monotonic(), rate_at(self.done(), self.settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
