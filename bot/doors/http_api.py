@@ -20,6 +20,7 @@ from bot.doors.http_api_guard import Guard
 from bot.doors.http_api_keys import KeyRing
 from bot.doors.http_api_limits import Limits
 from bot.doors.http_api_service import Service
+from bot.doors.loopback import is_loopback
 from bot.engine import ChatEngine
 from bot.rating_form import DEFAULT_FORM, RatingForm
 from bot.settings import Settings
@@ -42,6 +43,7 @@ def make_service(engine: ChatEngine, settings: Settings, form: RatingForm = DEFA
         Limits(requests_per_minute=settings.http_requests_per_minute, at_once=settings.http_at_once),
         settings.reply_timeout_s,
         form,
+        local=is_loopback(settings.host),
     )
     service.metrics.watch(engine.responder)
     return service
@@ -74,7 +76,7 @@ def guarded(app: FastAPI, settings: Settings) -> Guard:
             allow_origins=sorted(origins),
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After"],
         )
         if origins
         else app
@@ -85,7 +87,7 @@ def guarded(app: FastAPI, settings: Settings) -> Guard:
         max_body=settings.http_max_body_kb * 1024,
         read_timeout_s=settings.http_read_timeout_s,
         origins=origins,
-        local_only=lambda: not service.keys.keys(),
+        local_only=service.keyless,
     )
 
 

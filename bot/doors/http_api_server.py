@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import socket
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from bot.bootstrap import open_engine
 from bot.doors.http_api import guarded, make_app, make_service
 from bot.doors.http_api_keys import KeyRing
+from bot.doors.loopback import is_loopback
 from bot.doors.signals import stopping
 from bot.rating_form import DEFAULT_FORM, RatingForm
 from bot.settings import Settings
@@ -122,15 +122,6 @@ def refuse_open_door(host: str, *, has_keys: bool) -> None:
             f"Without keys the server answers on this machine only, not on {host}: "
             "make a key with `chinwag keys new NAME`, or use --host 127.0.0.1."
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address; a name other than localhost is taken for reachable."""
-    if host == "localhost":
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    return False
 
 
 def listen(host: str, port: int) -> socket.socket:

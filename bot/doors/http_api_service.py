@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
@@ -19,9 +20,10 @@ from bot.doors.metrics import Metrics
 from bot.engine import ChatEngine
 from bot.rating_form import DEFAULT_FORM, RatingForm
 from dialogue.decoding.config import PRESETS
-from dialogue.errors import Cancelled
+from dialogue.errors import Cancelled, UserError
 from dialogue.turns import ConversationKey, PersonKey
 
+log = logging.getLogger("chinwag.http")
 T = TypeVar("T")
 DOOR = "http"
 
@@ -38,6 +40,8 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     started: int = field(default_factory=lambda: int(time.time()))
     draining: bool = False
+    local: bool = True
+    """It listens on loopback only. Elsewhere nobody comes in without a key, also when the last key was revoked."""
 
     @property
     def model_name(self) -> str:
@@ -53,6 +57,14 @@ class Service:
             return preset
         message = f"The model {model!r} is not served here; use {self.model_name!r}."
         raise ApiError(404, message, code="model_not_found", param="model")
+
+    def keyless(self) -> bool:
+        """Whether callers need no key at this moment; ApiError 503 while the key file cannot be read."""
+        try:
+            return not self.keys.keys() and self.local
+        except UserError as error:
+            log.error("keys: %s", error)
+            raise ApiError(503, "The keys cannot be read right now.", kind="server_error", code="keys") from None
 
     def deadline(self) -> float:
         """When a request that begins now is given up."""
@@ -89,7 +101,7 @@ class Allowed:
 
     def checked(self, service: Service, bearer: HTTPAuthorizationCredentials | None) -> ApiKey:
         """ApiError 401 without a valid key, 403 with one that may not do this."""
-        if not service.keys.keys():
+        if service.keyless():
             return LOCAL
         key = service.keys.find(bearer.credentials) if bearer else None
         if key is None:

@@ -14,7 +14,8 @@ import pytest
 from bot.doors.http_api_errors import ApiError
 from bot.doors.http_api_keys import ApiKey, KeyRing, add_key, digest_of, read_keys, revoke_key
 from bot.doors.http_api_limits import Limits
-from bot.doors.http_api_server import is_loopback, refuse_open_door
+from bot.doors.http_api_server import refuse_open_door
+from bot.doors.loopback import is_loopback
 from bot.history.memory_store import MemoryStore
 from dialogue.errors import StorageError, UnknownName, UserError
 from tests.bot.doors.http_helpers import running_api
@@ -133,6 +134,27 @@ def test_without_keys_only_loopback_is_served() -> None:
         refuse_open_door(host, has_keys=True)
         with pytest.raises(UserError, match="chinwag keys new"):
             refuse_open_door(host, has_keys=False)
+
+
+async def test_revoking_the_last_key_of_a_public_server_locks_it_and_does_not_open_it(tmp_path: Path) -> None:
+    secret = add_key(tmp_path / "api-keys.toml", "laptop", frozenset({"chat"}), None)
+    async with running_api(tmp_path, host="0.0.0.0") as api, api.http() as client:
+        assert (await client.post("/v1/chat/completions", json=CHAT, headers=bearer(secret))).status_code == 200
+        revoke_key(tmp_path / "api-keys.toml", "laptop")
+        for headers in ({}, bearer(secret), {"Host": "localhost"}, {"Host": "127.0.0.1"}):
+            refused = await client.post("/v1/chat/completions", json=CHAT, headers=headers)
+            assert refused.status_code == 401, headers
+        assert len(api.generator.admitted) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+async def test_a_key_file_that_breaks_keeps_everybody_out_and_tells_no_path(tmp_path: Path, host: str) -> None:
+    secret = add_key(tmp_path / "api-keys.toml", "laptop", frozenset({"chat"}), None)
+    async with running_api(tmp_path, host=host) as api, api.http() as client:
+        (tmp_path / "api-keys.toml").write_text("[keys.laptop", encoding="utf-8")
+        refused = await client.post("/v1/chat/completions", json=CHAT, headers=bearer(secret))
+        assert refused.status_code == 503 and refused.json()["error"]["code"] == "keys"
+        assert "api-keys" not in refused.text and api.generator.admitted == []
 
 
 async def test_a_web_page_from_elsewhere_cannot_use_a_keyless_server(tmp_path: Path) -> None:
