@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 Ids = tuple[int, ...]
 
 MOST_NODES = 256
-"""Nodes read together, unless one reply alone has more: memory grows with their square."""
+"""Places of the grid (contexts, nodes of the largest tree) that is read together, unless one reply alone has more.
+
+Attention holds a score for every place and every node that it might look at, and the caches room for every place.
+"""
 
 
 @dataclass(slots=True)
@@ -40,22 +43,31 @@ class Forced:
 
 @dataclass(slots=True)
 class _Forest:
-    """Prefix trees, one a context: node n is ``tokens[n]`` said after node ``above[n]`` < n (-1: nothing).
+    """Prefix trees, one a context. A node is a token said after another node, whose number is lower (-1: nothing).
 
     ``asked`` are (reply, node, token): how likely is the token after the node? In the order of a reply's tokens.
+    ``sizes`` are the nodes of each tree.
     """
 
     start_id: int
     contexts: dict[Ids, int] = field(default_factory=dict)
     nodes: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (context, above, token) -> number
     asked: list[tuple[int, int, int]] = field(default_factory=list)
+    sizes: dict[int, int] = field(default_factory=dict)
+
+    def has_room(self, context: Ids, reply: Ids) -> bool:
+        """Whether one more reply may be read together with the others; a first one always may."""
+        root = self.contexts.get(context, len(self.contexts))
+        widest = max(*self.sizes.values(), self.sizes.get(root, 0) + len(reply), 0)
+        return not self.nodes or max(len(self.contexts), root + 1) * widest <= MOST_NODES
 
     def add(self, number: int, context: Ids, reply: Ids) -> None:
         """Ask for a reply."""
-        root, above = self.contexts.setdefault(context, len(self.contexts)), -1
+        root, above, before = self.contexts.setdefault(context, len(self.contexts)), -1, len(self.nodes)
         for said, token in zip((self.start_id, *reply), reply, strict=False):
             above = self.nodes.setdefault((root, above, said), len(self.nodes))
             self.asked.append((number, above, token))
+        self.sizes[root] = self.sizes.get(root, 0) + len(self.nodes) - before
 
 
 @torch.inference_mode()
@@ -68,7 +80,10 @@ def teacher_force(
     pad_id: int,
     device: torch.device | str = "cpu",
 ) -> list[Forced]:
-    """Every reply token by token after the context beside it; no score rules apply. Equal contexts are encoded once."""
+    """Every reply token by token after the context beside it; no score rules apply.
+
+    Equal contexts are encoded once (once a piece, where their replies are more than ``MOST_NODES``).
+    """
     if len(contexts) != len(replies):
         raise ValueError(f"{len(contexts)} contexts for {len(replies)} replies; give one context for each reply")
     found, device = [Forced() for _ in replies], torch.device(device)
@@ -108,10 +123,10 @@ def mean_log_prob(model: ChatModel, context: Sequence[int], replies: Sequence[Se
 
 
 def _forests(pairs: Sequence[tuple[Ids, Ids]], start_id: int) -> Iterator[_Forest]:
-    """The (context, reply) pairs in pieces of about ``MOST_NODES``; those that share a beginning side by side."""
+    """The (context, reply) pairs in pieces of at most ``MOST_NODES``; those that share a beginning side by side."""
     forest = _Forest(start_id)
     for i in sorted((i for i, (_, reply) in enumerate(pairs) if reply), key=lambda i: (len(pairs[i][0]), *pairs[i])):
-        if forest.nodes and len(forest.nodes) + len(pairs[i][1]) > MOST_NODES:
+        if not forest.has_room(*pairs[i]):
             yield forest
             forest = _Forest(start_id)
         forest.add(i, *pairs[i])

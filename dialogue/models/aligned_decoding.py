@@ -20,9 +20,7 @@ from dialogue.models.caches import ContextCache, PrefixCache, SearchState
 from dialogue.models.kernels import Kernels
 from dialogue.models.linear import Linear
 from dialogue.models.memory import keep_freed_memory
-
-HEAD_ROWS = 64
-"""Rows whose distributions over the vocabulary are held at once, where only a few values of them are wanted."""
+from dialogue.models.trees import picked
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +131,7 @@ class AlignedSeq2Seq:
     def read_trees(self, tokens: Tensor, above: Tensor, state: SearchState, asked: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of the (M, 2) pairs (row, next token) asked for, and whether they are the likeliest."""
         state.positions = state.positions + state.prefix.plant(above)
-        states = self._states(tokens, state)
-        found, likeliest = torch.empty(len(asked)), torch.empty(len(asked), dtype=torch.bool)
-        for start in range(0, len(states), HEAD_ROWS):
-            log_probs = self._log_probs(states[start : start + HEAD_ROWS])
-            mine = (asked[:, 0] // HEAD_ROWS == start // HEAD_ROWS).nonzero().flatten()
-            rows, wanted = asked[mine, 0] - start, asked[mine, 1]
-            found[mine], likeliest[mine] = log_probs[rows, wanted], log_probs.argmax(-1)[rows] == wanted
-        return found, likeliest
+        return picked(self._log_probs, self._states(tokens, state), asked)
 
     def _states(self, ids: Tensor, state: SearchState) -> Tensor:
         """(N,) ids whose cells are chosen -> their (N, width) last states, normalised."""
@@ -152,6 +143,7 @@ class AlignedSeq2Seq:
         return self._normal(x, self._final_gain)
 
     def _log_probs(self, states: Tensor) -> Tensor:
+        """(N, width) -> (N, V) float32."""
         return F.log_softmax(self._head(states), dim=-1, dtype=torch.float32)
 
     def _decoder_layer(

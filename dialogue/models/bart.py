@@ -25,6 +25,7 @@ from dialogue.models.families import read_settings, seq2seq_reading
 from dialogue.models.kernels import Kernels, choose_kernels
 from dialogue.models.linear import Linear
 from dialogue.models.memory import keep_freed_memory
+from dialogue.models.trees import picked
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -100,7 +101,7 @@ class _Layer:
 
 
 class BartSeq2Seq:
-    """The JoinableSeq2Seq protocol over a BART-like checkpoint's tensors."""
+    """The JoinableSeq2Seq and TreeSeq2Seq protocols over a BART-like checkpoint's tensors."""
 
     def __init__(self, config: BartConfig, tensors: Mapping[str, Tensor], kernels: Kernels) -> None:
         """``tensors`` carry transformers' names; raises KeyError for one that is missing."""
@@ -160,12 +161,26 @@ class BartSeq2Seq:
     def step(self, last_ids: Tensor, state: SearchState) -> tuple[Tensor, SearchState]:
         """(N,) newest ids -> (N, V) float32 log-probabilities of the next token, and the state after them."""
         state.prefix.open()
-        x = self._embed(last_ids, state.positions, "decoder")
+        log_probs = self._log_probs(self._states(last_ids, state))
+        state.positions = state.positions + 1
+        return log_probs, state
+
+    @torch.inference_mode()
+    def read_trees(self, tokens: Tensor, above: Tensor, state: SearchState, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of the (M, 2) pairs (row, next token) asked for, and whether they are the likeliest."""
+        state.positions = state.positions + state.prefix.plant(above)
+        return picked(self._log_probs, self._states(tokens, state), asked)
+
+    def _states(self, ids: Tensor, state: SearchState) -> Tensor:
+        """(N,) ids whose cells are chosen -> their (N, width) last states."""
+        x = self._embed(ids, state.positions, "decoder")
         for i, layer in enumerate(self._decoder):
             x = self._decoder_layer(i, layer, x, state)
-        state.positions = state.positions + 1
-        logits = self._head(self._finished(x, "decoder").to(self._dtype))
-        return F.log_softmax(logits, dim=-1, dtype=torch.float32), state
+        return self._finished(x, "decoder").to(self._dtype)
+
+    def _log_probs(self, states: Tensor) -> Tensor:
+        """(N, width) -> (N, V) float32."""
+        return F.log_softmax(self._head(states), dim=-1, dtype=torch.float32)
 
     def _decoder_layer(self, i: int, layer: _Layer, x: Tensor, state: SearchState) -> Tensor:
         """(N, width) -> (N, width): over the row's own prefix, over its context, then feed-forward."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialogue.decoding.protocol import TreeSeq2Seq
-from dialogue.decoding.scoring import score, teacher_force
+from dialogue.decoding.scoring import MOST_NODES, _forests, score, teacher_force
 from dialogue.models.aligned import EncoderKind
+from dialogue.models.bart import BartConfig, BartSeq2Seq
+from dialogue.models.kernels import plain_kernels
 from tests.dialogue.decoding.test_parity import tiny_bart
 from tests.dialogue.decoding.tiny_models import RecurrentModel, TransformersModel
 from tests.dialogue.models.test_aligned_decoding import KINDS, MODELS, SEARCHES, TOLERANCE
@@ -78,6 +83,47 @@ def test_many_replies_are_read_in_pieces() -> None:
     for place in (0, 17, 399):
         alone = score(SEARCHES["causal"], [(3, 4)], [replies[place]], start_id=1, pad_id=0)[0]
         assert together[place] == pytest.approx(alone, abs=TOLERANCE)
+
+
+def test_bart_reads_trees_at_once_as_transformers_reads_them_by_levels() -> None:
+    torch.manual_seed(4)
+    theirs, start_id, _, pad_id = tiny_bart(40, 0.8)
+    config = BartConfig.from_settings({**theirs.config.to_dict(), "model_type": "bart"})
+    native = BartSeq2Seq(config, theirs.state_dict(), plain_kernels(torch.float32))
+    assert isinstance(native, TreeSeq2Seq)
+    dice = random.Random(4)
+    talks = [tuple(dice.randrange(3, 40) for _ in range(size)) for size in (1, 4, 9)]
+    contexts = [talks[0], *[talks[1]] * 8, *[talks[2]] * 4]
+    replies = [tuple(dice.choices((5, 6, 7), k=dice.randint(1, 6))) for _ in contexts]
+    wanted = teacher_force(TransformersModel(theirs), contexts, replies, start_id=start_id, pad_id=pad_id)
+    for found, their in zip(
+        teacher_force(native, contexts, replies, start_id=start_id, pad_id=pad_id), wanted, strict=True
+    ):
+        assert found.log_probs == pytest.approx(their.log_probs, abs=TOLERANCE)
+        assert found.right == their.right
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6))
+def test_every_reply_is_in_one_piece_and_no_piece_needs_more_places_than_allowed(seed: int) -> None:
+    dice = random.Random(seed)
+    pairs = [
+        ((dice.randrange(4),), tuple(dice.choices(range(3), k=dice.choice((0, 3, 30)))))
+        for _ in range(dice.randint(0, 40))
+    ]
+    numbers: list[int] = []
+    for forest in _forests(pairs, start_id=1):
+        own = {number for number, _, _ in forest.asked}
+        trees = Counter(root for root, _, _ in forest.nodes)
+        assert len(forest.contexts) * max(trees.values()) <= MOST_NODES
+        numbers += own
+    assert sorted(numbers) == [number for number, (_, reply) in enumerate(pairs) if reply]
+
+
+def test_a_reply_that_is_longer_than_a_piece_is_read_alone() -> None:
+    long = tuple(range(2 * MOST_NODES))
+    sizes = [len(forest.nodes) for forest in _forests([((3,), long), ((3,), (5, 6))], start_id=1)]
+    assert sizes == [2 * MOST_NODES, 2]
 
 
 def test_contexts_and_replies_must_be_pairs() -> None:
