@@ -57,12 +57,15 @@ def read_settings(folder: Path, class_defaults: Mapping[str, Any]) -> dict[str, 
 def decoding_defaults(settings: Mapping[str, Any]) -> DecodingConfig:
     """The checkpoint's own generation settings as ours.
 
-    transformers counts the decoder's start token in its lengths, we do not. All beams are returned, because the
-    safety filter may need a second choice; for the same reason a checkpoint that does not say gets a few beams.
+    In transformers ``max_length`` counts the decoder's start token, and ``min_length`` is compared before the end token
+    is added: 60 is our 59, 20 our 20. ``min_new_tokens`` come before the end token, which we count too. All beams are
+    returned, because the safety filter may need a second choice; for the same reason a checkpoint that does not say
+    gets a few beams.
     """
     beams = int(settings.get("num_beams", 1 if settings.get("do_sample") else BEAMS))
     longest = min(int(settings.get("max_new_tokens") or settings.get("max_length", 41) - 1), LONGEST_REPLY)
-    shortest = int(settings.get("min_new_tokens") or settings.get("min_length", 0) - 1)
+    before_end = int(settings.get("min_new_tokens", 0))
+    shortest = before_end + 1 if before_end else int(settings.get("min_length", 0))
     config = DecodingConfig(
         strategy=Strategy.BEAM if beams > 1 else Strategy.GREEDY,
         num_beams=beams,

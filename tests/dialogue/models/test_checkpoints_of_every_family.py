@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -9,9 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers import AutoModelForSeq2SeqLM
 
 from dialogue.decoding.config import Strategy
+from dialogue.decoding.search import DecodingRequest, decode
 from dialogue.models.bart import BartSeq2Seq
 from dialogue.models.chat_model import ChatModel
 from dialogue.models.decoder_only import CausalSeq2Seq
@@ -19,7 +23,7 @@ from dialogue.models.huggingface import HuggingFaceSeq2Seq
 from dialogue.models.loading import load
 from dialogue.turns import Conversation, ConversationKey, Persona, Role, Turn
 from tests.dialogue.models.tiny_aligned import batch
-from tests.dialogue.models.tiny_checkpoints import BOS, EOS, make
+from tests.dialogue.models.tiny_checkpoints import BOS, EOS, GENERATION, make
 
 ENCODER_DECODERS = (
     "bart", "blenderbot", "blenderbot-small", "mbart", "t5", "mt5", "switch_transformers", "m2m_100",
@@ -157,8 +161,29 @@ def test_a_checkpoints_generation_settings_become_its_defaults(checkpoint: Check
     assert defaults.strategy is Strategy.BEAM
     assert (defaults.num_beams, defaults.length_penalty, defaults.early_stopping) == (10, 0.65, False)
     assert (defaults.no_repeat_ngram, defaults.no_repeat_context_ngram) == (3, 3)
-    assert (defaults.min_length, defaults.max_length) == (19, 59)  # transformers counts the start token, we do not
+    assert (defaults.min_length, defaults.max_length) == (20, 59)
     assert defaults.forced_last_id == EOS
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("shortest", [{"min_length": 20}, {"min_new_tokens": 7, "max_new_tokens": 30}])
+def test_a_network_that_wants_to_stop_may_stop_where_transformers_lets_it(
+    shortest: dict[str, int], tmp_path: Path
+) -> None:
+    folder = make("blenderbot", tmp_path / "eager")
+    weights = load_file(folder / "model.safetensors")
+    weights["final_logits_bias"][0, EOS] = 30.0
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    rest = {key: value for key, value in GENERATION.items() if key != "min_length"}
+    (folder / "generation_config.json").write_text(json.dumps(rest | shortest))
+    ids, model = [5, 6, 7, 8, EOS], load(str(folder), dtype="float32")
+    request = DecodingRequest(id=0, input_ids=ids, config=model.defaults)
+    (found,) = decode(model.seq2seq, [request], start_id=model.start_id, eos_id=EOS, pad_id=model.pad_id)
+    theirs: Any = AutoModelForSeq2SeqLM.from_pretrained(folder).generate(
+        torch.tensor([ids]), decoder_start_token_id=model.start_id, eos_token_id=EOS, pad_token_id=model.pad_id
+    )
+    assert (model.start_id, *found[0].token_ids) == tuple(theirs[0].tolist())
+    assert len(found[0].token_ids) == model.defaults.min_length
 
 
 @pytest.mark.parametrize(("family", "tokens"), [("mbart", ("en_XX", "ko_KR")), ("m2m_100", ("__en__", "__ko__"))])
