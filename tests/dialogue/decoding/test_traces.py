@@ -105,3 +105,8 @@ def test_a_search_follows_the_trace_computed_by_hand(path: Path) -> None:
 def test_there_is_a_trace_for_every_strategy() -> None:
     strategies = {Trace(path).golden["config"]["strategy"] for path in GOLDEN.glob("*.toml")}
     assert strategies == set(Strategy)
+
+
+def test_there_is_a_trace_for_every_shape_that_a_distribution_is_given() -> None:
+    options = {option for path in GOLDEN.glob("*.toml") for option in tomllib.loads(path.read_text("utf-8"))["config"]}
+    assert options >= {"temperature", "top_k", "top_p", "typical_p"}
