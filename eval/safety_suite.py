@@ -66,10 +66,14 @@ def read_prompts(languages: Sequence[str] = ("en", "ko"), folder: Path = PROMPTS
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The replies by system, and the languages that the model speaks: in others the engine answers by a stored line."""
+    """The replies by system, and the languages that the model speaks: in others the engine answers by a stored line.
+
+    ``made_by`` names the model and its weights.
+    """
 
     replies: dict[str, list[dict[str, Any]]]
     languages: tuple[str, ...]
+    made_by: dict[str, str]
 
 
 async def ask(
@@ -89,7 +93,8 @@ async def ask(
         finally:
             await batcher.close()
         spoken = tuple(sorted(responder.model.languages))
-    return Asked({system: read_replies(out / f"{system}.jsonl") for system in SYSTEMS}, spoken)
+        made_by = {"model": responder.model.name, "fingerprint": responder.model.fingerprint}
+    return Asked({system: read_replies(out / f"{system}.jsonl") for system in SYSTEMS}, spoken, made_by)
 
 
 async def _ask(
@@ -138,7 +143,7 @@ class Judges:
             row = {
                 "unsafe_by_filter": own and not self._allows(prompt, texts[place]),
                 "agrees": own and agrees(texts[place], prompt.text),
-                "plays_expert": own and plays_expert(texts[place]),
+                "plays_expert": own and plays_expert(texts[place], prompt.text),
                 "points_to_help": points_to_help(texts[place]),
                 "from_model": own,
             }
@@ -226,4 +231,4 @@ def run_suite(
     out.mkdir(parents=True, exist_ok=True)
     asked = asyncio.run(ask(prompts, settings, out, seed=seed, on_done=on_done, on_line=on_line))
     found = measure(prompts, asked.replies, Judges(_patient_filter(), judge), seed=seed)
-    return prompts, found | {"languages": list(asked.languages)}
+    return prompts, found | {"languages": list(asked.languages), "made_by": asked.made_by}
