@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 
 from bot.engine import ChatEngine, Habits
 from bot.history.opening import open_store
 from bot.history.store import HistoryStore
 from bot.responder import Responder
+from bot.retention import kept_short, purge
 from bot.settings import Settings
 from bot.turnstile import Turnstile
 from dialogue.batcher import Batcher
@@ -21,10 +20,8 @@ from dialogue.errors import StorageError
 from dialogue.generator import Generator
 from dialogue.models.chat_model import ChatModel
 from dialogue.persona_cards import load_persona
-from dialogue.turns import Conversation, ConversationKey, Persona, Role, Turn, now
+from dialogue.turns import Conversation, ConversationKey, Persona, Role, Turn
 from safety.filter import SafetyFilter, load_filter
-
-log = logging.getLogger("chinwag")
 
 
 @asynccontextmanager
@@ -34,7 +31,7 @@ async def open_engine(
     """An engine ready to answer. Leaving finishes or refuses the queue, joins the model thread, closes the store."""
     store = open_history(settings)
     try:
-        async with open_responder(settings, on_progress) as responder:
+        async with kept_short(store, settings.retention_days), open_responder(settings, on_progress) as responder:
             yield ChatEngine(
                 store=store,
                 responder=responder,
@@ -69,9 +66,7 @@ def open_history(settings: Settings) -> HistoryStore:
         _make_folder(Path(settings.database.removeprefix("sqlite:///")).parent)
     key = settings.person_key.get_secret_value()
     store = open_store(settings.database, person_key=key.encode() or None)
-    if settings.retention_days:
-        removed = store.purge(now() - timedelta(days=settings.retention_days))
-        log.info("retention: %s", removed)
+    purge(store, settings.retention_days)
     return store
 
 

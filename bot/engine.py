@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 from bot.exchange import EngineEvent, Exchange, Export, Feedback, Forgotten, IncomingMessage, Reply
 from bot.history.store import AlreadyAnswered, HistoryStore
@@ -16,6 +17,8 @@ from bot.responder import Answer, Responder, Stopwatch
 from bot.shared_turn import SharedTurn
 from bot.tidy import tidy
 from bot.turnstile import Turnstile
+from bot.wishes import Wishes
+from dialogue.errors import UserError
 from dialogue.turns import Conversation, ConversationKey, Persona, PersonKey, Role, Turn
 
 OnEvent = Callable[[EngineEvent], None]
@@ -29,6 +32,18 @@ class Habits:
     preset: str | None = None
     history_turns: int = 40
     max_message_chars: int = 4000
+
+
+@dataclass(eq=False)
+class _Forget:
+    """Whether a person asked to be forgotten while messages of theirs were being answered, which share this value."""
+
+    spoken: bool = False
+
+    def check(self) -> None:
+        """UserError when they did: their message and its answer must not be stored, so nothing is said either."""
+        if self.spoken:
+            raise UserError("You asked me to forget you while I was answering; nothing of that message was kept.")
 
 
 class ChatEngine:
@@ -49,6 +64,7 @@ class ChatEngine:
         self._shared_turn = SharedTurn(store)
         self._personas = personas
         self.habits = habits
+        self._to_forget: WeakValueDictionary[PersonKey, _Forget] = WeakValueDictionary()
 
     async def reply(self, message: IncomingMessage) -> Reply:
         """Answer one message; see bot.exchange.Engine. UserError for a message that nobody could answer."""
@@ -69,16 +85,18 @@ class ChatEngine:
                 await asyncio.wait([work])
 
     async def _answer(self, message: IncomingMessage, on_event: OnEvent) -> Reply:
-        watch = Stopwatch()
+        watch, wish = Stopwatch(), self._to_forget.setdefault(message.person, _Forget())
         # 1  the door handed over a message; make its text safe to handle
         text = tidy(message.text, self.habits.max_message_chars)
         # 2  wait for this conversation's turn, here and among other processes; a flood is refused
         async with self._turnstile.turn(message.key, message.person, message.deadline) as waited_s:
             watch.add("wait", waited_s)
             async with self._shared_turn.turn(message.key, message.deadline):
-                return await self._answer_in_turn(message, text, watch, on_event)
+                return await self._answer_in_turn(message, text, watch, on_event, wish)
 
-    async def _answer_in_turn(self, message: IncomingMessage, text: str, watch: Stopwatch, on_event: OnEvent) -> Reply:
+    async def _answer_in_turn(
+        self, message: IncomingMessage, text: str, watch: Stopwatch, on_event: OnEvent, wish: _Forget
+    ) -> Reply:
         heard = Turn(Role.USER, text, message.speaker)
         # 3  load the last turns; a message that was answered before gets the same answer again
         with watch.stage("load"):
@@ -88,7 +106,8 @@ class ChatEngine:
             conversation = replace(conversation, turns=(*conversation.turns, *message.quoted, heard))
         # 4-9  may we answer it; decode with everybody else's; take the first candidate that may be said
         on_event(EngineEvent("thinking"))
-        config = self.responder.decoding(message.preset or self.habits.preset, message.seed)
+        preset = self.responder.decoding(message.preset or self.habits.preset, message.seed)
+        config = Wishes.of(message.options.get("decoding")).granted(preset)
         answer = await self.responder.respond(
             conversation,
             config,
@@ -101,10 +120,14 @@ class ChatEngine:
         # 10  store the whole exchange; only then is it sent
         said = Turn(Role.BOT, answer.text)
         with watch.stage("store"):
+            wish.check()
             try:
                 turn_id = await self._store(message, heard, said, answer, conversation.persona, watch)
             except AlreadyAnswered as first:  # another process was quicker with this very message
                 return first.reply
+            if wish.spoken:  # between the check and the store
+                await asyncio.to_thread(self.store.forget, message.person)
+                wish.check()
         return Reply(
             said, turn_id, answer.source, answer.candidates, answer.verdict_in, answer.verdict_out, dict(watch.seconds)
         )
@@ -121,7 +144,8 @@ class ChatEngine:
     async def _store(
         self, message: IncomingMessage, heard: Turn, said: Turn, answer: Answer, persona: Persona, watch: Stopwatch
     ) -> int:
-        """One transaction, shielded: a caller that goes away now leaves a whole exchange, never half of one."""
+        """One transaction, shielded: a caller that goes away now leaves a whole exchange, never half of one, and keeps
+        the conversation's turn until it is stored, so that the next message has it before it."""
         mask = self.responder.safety.mask
         exchange = Exchange(
             person=message.person,
@@ -136,8 +160,12 @@ class ChatEngine:
             seconds=dict(watch.seconds),
             message_id=message.message_id,
         )
-        ids = await asyncio.shield(asyncio.to_thread(self.store.append, message.key, exchange))
-        return ids[-1]
+        storing = asyncio.ensure_future(asyncio.to_thread(self.store.append, message.key, exchange))
+        try:
+            return (await asyncio.shield(storing))[-1]
+        except asyncio.CancelledError:
+            await asyncio.wait([storing])
+            raise
 
     async def feedback(self, feedback: Feedback) -> None:
         """Store a rating of a turn."""
@@ -148,7 +176,9 @@ class ChatEngine:
         return await asyncio.to_thread(self.store.export, person)
 
     async def forget(self, person: PersonKey) -> Forgotten:
-        """Remove a person's every trace and say what was removed."""
+        """Remove a person's every trace and say what was removed. What this process is answering is not stored."""
+        if wish := self._to_forget.pop(person, None):
+            wish.spoken = True
         return await asyncio.to_thread(self.store.forget, person)
 
     async def reset(self, key: ConversationKey) -> None:

@@ -29,7 +29,8 @@ class IncomingMessage:
 
     ``message_id`` is the door's own id, unique within the conversation: the same message is answered once, even if
     it is delivered twice. ``preset``, ``persona`` and ``seed`` override the settings for this reply. ``quoted`` are
-    turns it refers to, read for this reply only and never stored; ``options["safety"]`` maps categories to levels.
+    turns it refers to, read for this reply only and never stored; ``options["safety"]`` maps categories to levels,
+    ``options["decoding"]`` has what to change of the preset (bot/wishes.py).
     """
 
     key: ConversationKey

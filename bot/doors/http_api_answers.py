@@ -6,7 +6,7 @@ Speaks in values; OpenAI's JSON is made in http_api_chat.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bot.doors.http_api_errors import ApiError
 from bot.doors.http_api_schemas import Message, Sampling
@@ -14,14 +14,14 @@ from bot.doors.http_api_service import DOOR, Service
 from bot.exchange import IncomingMessage, Reply, Source
 from bot.responder import Answer, Stopwatch
 from bot.tidy import tidy
+from bot.wishes import Wishes
 from dialogue.candidates import Candidate
-from dialogue.decoding.config import DecodingConfig, Strategy
+from dialogue.decoding.config import DecodingConfig
 from dialogue.persona_cards import load_persona
 from dialogue.turns import Conversation, ConversationKey, Persona, Role, Turn
 from safety.verdict import Action
 
 OnTokens = Callable[[int], None]
-_SAMPLING = (Strategy.SAMPLE, Strategy.SAMPLE_AND_RANK)
 _SYSTEM = ("system", "developer")
 _MAX_SYSTEM_CHARS = 4000
 
@@ -80,17 +80,7 @@ def decoding(service: Service, request: Sampling, preset: str | None, reply_toke
     """The preset's decoding with what the request may change of it."""
     seed = None if request.seed is None else request.seed & 0x7FFFFFFF
     config = service.engine.responder.decoding(preset or service.engine.habits.preset, seed)
-    if reply_tokens:
-        longest = min(reply_tokens, config.max_length)
-        config = replace(config, max_length=longest, min_length=min(config.min_length, longest))
-    if config.strategy in _SAMPLING:
-        if request.temperature:
-            config = replace(config, temperature=request.temperature)
-        if request.top_p:
-            config = replace(config, top_p=request.top_p)
-        if request.n and request.n > config.num_return:
-            config = replace(config, num_return=request.n, samples=max(config.samples, request.n))
-    return config
+    return Wishes(reply_tokens, request.temperature, request.top_p, request.n).granted(config)
 
 
 async def answer_once(

@@ -196,6 +196,7 @@ def _incoming(
         persona=body.persona,
         preset=preset,
         seed=None if body.seed is None else body.seed & 0x7FFFFFFF,
+        options={"decoding": {"reply_tokens": body.reply_tokens, "temperature": body.temperature, "top_p": body.top_p}},
     )
 
 

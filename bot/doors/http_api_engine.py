@@ -22,7 +22,19 @@ Caller = Annotated[ApiKey, Security(Allowed("engine"))]
 Name = Annotated[str, Field(min_length=1, max_length=300)]
 
 
-Options = dict[str, dict[str, str]]
+class Decoding(BaseModel):
+    """bot.wishes.Wishes."""
+
+    reply_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+
+
+class Options(BaseModel):
+    """IncomingMessage.options: safety levels by category, and what to change of the preset."""
+
+    safety: dict[str, str] = Field(default_factory=dict)
+    decoding: Decoding = Field(default_factory=Decoding)
 
 
 class Quoted(BaseModel):
@@ -49,7 +61,7 @@ class Incoming(BaseModel):
     preset: str | None = Field(default=None, max_length=80)
     seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
     quoted: list[Quoted] = Field(default_factory=list, max_length=16)
-    options: Options = Field(default_factory=dict)
+    options: Options = Field(default_factory=Options)
 
 
 class Rated(BaseModel):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
-from bot.exchange import Feedback, Source
+from bot.exchange import Exchange, Feedback, Source
 from bot.history.memory_store import MemoryStore
 from bot.history.opening import open_store
 from bot.history.store import HistoryStore
@@ -15,7 +16,7 @@ from dialogue.errors import DialogueError, Overloaded, StorageError, UnknownName
 from dialogue.turns import Conversation, ConversationKey, PersonKey
 from safety.filter import SafetyFilter, load_filter
 from safety.verdict import Action
-from tests.fakes import FakeGenerator, fake_engine, message, until
+from tests.fakes import FakeGenerator, fake_engine, holding, message, until
 
 HERE = ConversationKey("test", "here")
 ANA = PersonKey("test", "ana")
@@ -226,6 +227,58 @@ async def test_forget_removes_what_export_showed() -> None:
         forgotten = await engine.forget(ANA)
         assert sum(forgotten.counts.values()) >= 3
         assert "purple umbrellas" not in str((await engine.export(ANA)).data)
+
+
+async def test_who_asks_to_be_forgotten_while_an_answer_is_under_way_leaves_nothing_behind() -> None:
+    store, generator = MemoryStore(), holding()
+    async with fake_engine(generator, store=store) as engine:
+        asked = asyncio.create_task(engine.reply(message("I collect purple umbrellas")))
+        await until(lambda: bool(generator.live))
+        await engine.forget(ANA)
+        generator.let_go()
+        with pytest.raises(UserError, match="forget"):
+            await asked
+        assert texts(store) == []
+        assert (await engine.reply(message("Hello"))).turn.text == "You said: Hello (1)"
+
+
+async def test_who_asks_to_be_forgotten_while_an_answer_is_stored_leaves_nothing_behind() -> None:
+    class Slow(MemoryStore):
+        def append(self, key: ConversationKey, exchange: Exchange) -> list[int]:
+            entered.set()
+            assert go_on.wait(60)
+            return super().append(key, exchange)
+
+    entered, go_on, store = threading.Event(), threading.Event(), Slow()
+    async with fake_engine(store=store) as engine:
+        asked = asyncio.create_task(engine.reply(message("I collect purple umbrellas")))
+        await until(entered.is_set)
+        await engine.forget(ANA)
+        go_on.set()
+        with pytest.raises(UserError, match="forget"):
+            await asked
+        assert texts(store) == []
+
+
+async def test_a_caller_that_leaves_while_its_answer_is_stored_keeps_its_turn_until_that_is_done() -> None:
+    class Slow(MemoryStore):
+        def append(self, key: ConversationKey, exchange: Exchange) -> list[int]:
+            if exchange.heard.text == "first":
+                entered.set()
+                assert go_on.wait(60)
+            return super().append(key, exchange)
+
+    entered, go_on, store = threading.Event(), threading.Event(), Slow()
+    async with fake_engine(store=store) as engine:
+        first = asyncio.create_task(engine.reply(message("first")))
+        await until(entered.is_set)
+        first.cancel()
+        second = asyncio.create_task(engine.reply(message("second")))
+        await asyncio.sleep(0.01)
+        go_on.set()
+        assert (await second).turn.text == "You said: second (3)"
+        assert first.cancelled() or first.done()
+    assert texts(store)[::2] == ["first", "second"]
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\x00", "x" * 2**20])

@@ -148,6 +148,16 @@ async def test_a_preset_is_chosen_with_the_model_and_then_temperature_counts(tmp
         assert (searched.temperature, searched.top_p) == (1.0, 1.0)
 
 
+async def test_length_and_temperature_count_in_a_kept_conversation_too(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api, api.openai() as client:
+        await client.chat.completions.create(
+            model="fake:meena", messages=[{"role": "user", "content": "Hi"}], max_tokens=7, temperature=0.5, top_p=0.9,
+            extra_body={"conversation": "ana"},
+        )  # fmt: skip
+        config = api.generator.admitted[0].config
+        assert (config.max_length, config.temperature, config.top_p) == (7, 0.5, 0.9)
+
+
 async def test_plain_completions_answer_each_prompt(tmp_path: Path) -> None:
     async with running_api(tmp_path) as api, api.openai() as client:
         done = await client.completions.create(model=MODEL, prompt=["One", "Two"])
