@@ -1,4 +1,4 @@
-"""What a cheaper number format costs: the share of replies that stay as in fp32, and the likelihood that is lost."""
+"""What a cheaper number format costs: replies that change against fp32, or with the company, and likelihood lost."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ GIVEN_REPLIES, GIVEN_EVERY = 128, 30
 class Agreement:
     """One format against fp32: the shares of contexts with the same reply, and with the same candidates throughout.
 
+    ``same_in_crowd`` is the share of contexts that this format answers alone as it does beside all the others.
     ``nats_lost`` is how much less likely a token of given replies is, in nats on average; negative: more likely.
     """
 
@@ -41,6 +42,7 @@ class Agreement:
     contexts: int
     same_reply: float
     same_candidates: float
+    same_in_crowd: float
     nats_lost: float
 
 
@@ -54,11 +56,18 @@ def compare(
     rows = []
     for dtype in dtypes:
         model = load(dtype)
-        pairs = list(zip(_replies(model, config, persona), wanted, strict=True))
-        first, all_same = fmean(a[:1] == b[:1] for a, b in pairs), fmean(a == b for a, b in pairs)
-        rows.append(Agreement(dtype, len(pairs), first, all_same, _nats_per_token(model, persona) - likely))
+        found = _replies(model, config, persona)
+        alone = _replies(model, config, persona, alone=True)
+        lost = _nats_per_token(model, persona) - likely
+        shares = _same(found, wanted, 1), _same(found, wanted), _same(found, alone, 1)
+        rows.append(Agreement(dtype, len(found), *shares, lost))
         del model
     return rows
+
+
+def _same(one: Sequence[list[str]], other: Sequence[list[str]], count: int | None = None) -> float:
+    """The share of contexts with the same first ``count`` candidates; None: all of them."""
+    return fmean(a[:count] == b[:count] for a, b in zip(one, other, strict=True))
 
 
 def _nats_per_token(model: ChatModel, persona: Persona) -> float:
@@ -73,12 +82,14 @@ def _nats_per_token(model: ChatModel, persona: Persona) -> float:
     return -fmean(itertools.chain.from_iterable(found))
 
 
-def _replies(model: ChatModel, config: DecodingConfig, persona: Persona) -> list[list[str]]:
-    """The candidates' texts for each opening, best first."""
+def _replies(model: ChatModel, config: DecodingConfig, persona: Persona, *, alone: bool = False) -> list[list[str]]:
+    """The candidates' texts for each opening, best first; ``alone``: one opening after another, not all together."""
     requests = [
         GenerationRequest(
             Conversation(ConversationKey("bench", str(number)), persona, (Turn(Role.USER, text),)), config
         )
         for number, text in enumerate(OPENINGS)
     ]
-    return [[candidate.text for candidate in found] for found in Generator(model).generate(requests)]
+    generator, batches = Generator(model), [[request] for request in requests] if alone else [requests]
+    answers = itertools.chain.from_iterable(generator.generate(batch) for batch in batches)
+    return [[candidate.text for candidate in found] for found in answers]

@@ -36,12 +36,13 @@ def bench() -> None:
 def decode(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON and nothing else")] = False,
     quick: Annotated[bool, typer.Option(help="The 90M shape at beam 10, batch 1, the main engines: minutes")] = False,
-    shapes: Annotated[str, typer.Option(help="Shapes to measure, with commas between")] = BOTH,
+    shapes: Annotated[str, typer.Option(help="Shapes to measure, with commas between; empty: none")] = BOTH,
     beams: Annotated[str, typer.Option(help="Beam sizes")] = "1,10",
     batches: Annotated[str, typer.Option(help="Conversations at once")] = "1,8",
     rounds: Annotated[int, typer.Option(help="Turns of each engine in each cell; the median counts")] = 5,
     threads: Annotated[int, typer.Option(help="Processor threads; 0: all")] = 0,
     model: Annotated[str | None, typer.Option(help="Also time this model, or “default”")] = None,
+    reply: Annotated[int, typer.Option(min=1, help="Tokens in each reply of --model")] = REPLY,
     plot: Annotated[Path | None, typer.Option(help="Write a plot to this file")] = None,
 ) -> None:
     """Milliseconds per reply and peak memory: transformers, CTranslate2 where installed, and this program."""
@@ -50,14 +51,14 @@ def decode(
     from eval.bench.engines import engines
 
     threads = threads or torch.get_num_threads()
-    chosen = [shape(name) for name in (["blenderbot-90m"] if quick else shapes.split(","))]
+    chosen = [shape(name) for name in (["blenderbot-90m"] if quick else shapes.split(",")) if name]
     cells = [(10, 1)] if quick else [(k, b) for k in _numbers(beams) for b in _numbers(batches)]
     bandwidth = memory_bandwidth(threads)
     rows: list[Row] = []
     for net in chosen:
         rows += measure(net, engines(quick=quick), cells, rounds, threads, bandwidth)
     if model is not None:
-        rows += measure_model(None if model == "default" else model, cells, rounds, threads)
+        rows += measure_model(None if model == "default" else model, cells, rounds, threads, reply)
     if plot is not None:
         from eval.bench.picture import draw_rows
 
@@ -151,7 +152,7 @@ def agreement(
     dtypes: Annotated[str, typer.Option(help="Formats to compare with float32")] = "bfloat16,int8",
     persona: Annotated[str, typer.Option(help="Persona card")] = "robin",
 ) -> None:
-    """What a cheaper number format costs: replies that change against float32, and likelihood that is lost."""
+    """What a cheaper number format costs: replies that change against float32 or in a crowd, and likelihood lost."""
     from dialogue.decoding.config import preset as named
     from dialogue.models.loading import load
     from dialogue.persona_cards import load_persona
@@ -159,8 +160,37 @@ def agreement(
 
     for row in compare(lambda dtype: load(model, dtype=dtype), dtypes.split(","), named(preset), load_persona(persona)):
         same = f"same reply {row.same_reply:.0%}, same candidates {row.same_candidates:.0%}"
+        same += f", same reply alone and in a crowd {row.same_in_crowd:.0%}"
         lost = f"{row.nats_lost:+.4f} nats a token of given replies"
         typer.echo(f"{row.dtype}: {same} of {row.contexts} contexts ({preset}), {lost}")
+
+
+@app.command()
+def scoring(
+    count: Annotated[int, typer.Option(min=1, help="Contexts")] = 12,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each way; the median counts")] = 3,
+    threads: Annotated[int, typer.Option(help="Processor threads; 0: all")] = 0,
+    model: Annotated[str | None, typer.Option(help="Name, folder or hub id; default: the default model")] = None,
+    persona: Annotated[str, typer.Option(help="Persona card")] = "robin",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON and nothing else")] = False,
+) -> None:
+    """What PMI costs: rating a reply's candidates without the talk, their prefix trees by levels and all at once."""
+    import torch
+
+    from dialogue.models.loading import load
+    from dialogue.persona_cards import load_persona
+    from eval.bench.scoring import measure_scoring
+
+    torch.set_num_threads(threads or torch.get_num_threads())
+    cost = measure_scoring(load(model), load_persona(persona), count, rounds)
+    if as_json:
+        typer.echo(json.dumps(asdict(cost)))
+        return
+    typer.echo(f"{cost.contexts} contexts: candidates of {cost.tokens:,} tokens, {cost.nodes:,} nodes of prefix trees")
+    typer.echo(
+        f"by levels {cost.levels_s:.2f} s, at once {cost.at_once_s:.2f} s, largest difference {cost.gap:.1e} nats"
+    )
+    typer.echo(f"whole replies {cost.reply_s:.2f} s, the rating at once included")
 
 
 @app.command()

@@ -97,8 +97,10 @@ def ratio(reference: Sequence[float] | None, own: Sequence[float]) -> float | No
     return round(statistics.median(theirs / mine for theirs, mine in zip(reference, own, strict=True)), 2)
 
 
-def measure_model(name: str | None, cells: Iterable[tuple[int, int]], rounds: int, threads: int) -> list[Row]:
-    """A model of ours by name, in this process, with the same contexts of random words."""
+def measure_model(
+    name: str | None, cells: Iterable[tuple[int, int]], rounds: int, threads: int, reply: int = REPLY
+) -> list[Row]:
+    """A model of ours by name, in this process, with contexts of random words and ``reply`` tokens in each reply."""
     import torch
 
     from dialogue.models.loading import load
@@ -106,17 +108,19 @@ def measure_model(name: str | None, cells: Iterable[tuple[int, int]], rounds: in
 
     torch.set_num_threads(threads)
     model = load(name)
-    answer = searching(model.seq2seq, start_id=model.start_id, eos_id=model.eos_id, pad_id=model.pad_id)
+    answer = searching(model.seq2seq, start_id=model.start_id, eos_id=model.eos_id, pad_id=model.pad_id, reply=reply)
+    title, words = f"{model.name}, {reply} tokens", model.seq2seq.vocab_size
+    special = min(100, words // 2)  # ids below are no ordinary words in any vocabulary of ours
     generator = torch.Generator().manual_seed(0)
     rows: list[Row] = []
     for beam, batch in cells:
-        contexts = torch.randint(100, model.seq2seq.vocab_size, (batch, CONTEXT), generator=generator).tolist()
+        contexts = torch.randint(special, words, (batch, CONTEXT), generator=generator).tolist()
         times = []
         for _ in range(rounds + 1):
             start = time.perf_counter()
             answer(contexts, beam)
             times.append(1000 * (time.perf_counter() - start) / batch)
-        rows.append(Row("chinwag", "auto", model.name, beam, batch, round(statistics.median(times[1:]), 1), None, None))
+        rows.append(Row("chinwag", "auto", title, beam, batch, round(statistics.median(times[1:]), 1), None, None))
     return rows
 
 

@@ -81,14 +81,14 @@ def open_network(folder: Path, dtype: str) -> BartSeq2Seq:
     return BartSeq2Seq(BartConfig.from_settings(settings), read_tensors(folder), kernels)
 
 
-def searching(network: Any, *, start_id: int, eos_id: int, pad_id: int) -> Answer:
-    """Our search over any Seq2Seq, with the benchmark's settings."""
+def searching(network: Any, *, start_id: int, eos_id: int, pad_id: int, reply: int = REPLY) -> Answer:
+    """Our search over any Seq2Seq, with the benchmark's settings; ``reply`` tokens in each reply."""
     from dialogue.decoding.config import DecodingConfig
     from dialogue.decoding.search import DecodingRequest, decode
 
     def answer(contexts: Sequence[Sequence[int]], beams: int) -> list[list[int]]:
         config = DecodingConfig(
-            num_beams=beams, num_return=1, max_length=REPLY, no_repeat_ngram=NGRAM, no_repeat_context_ngram=NGRAM
+            num_beams=beams, num_return=1, max_length=reply, no_repeat_ngram=NGRAM, no_repeat_context_ngram=NGRAM
         )
         never = ((eos_id,),)  # the end is blocked: every reply has its full length
         requests = [

@@ -1,6 +1,7 @@
 """The outputs on docs/decoding.md: one conversation, answered with every preset by a real model, between its markers.
 
-A block of the page belongs to a preset: what stands between ``<!-- output: NAME -->`` and ``<!-- end of output -->``.
+A block of the page belongs to a preset, or to the model's own decoding (``default``): what stands between
+``<!-- output: NAME -->`` and ``<!-- end of output -->``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ TALK = (
 )
 """The same conversation throughout the page."""
 
+OWN = "default"
+"""The block of the model's own decoding, where no preset is asked for."""
+
 SHOWN = 3
 """Candidates shown for each preset."""
 
@@ -28,12 +32,13 @@ _BLOCK = re.compile(r"(<!-- output: (\S+) -->\n).*?(<!-- end of output -->)", re
 
 
 def outputs(generator: Generator, persona: Persona, seed: int = 1) -> dict[str, str]:
-    """What the model answers with each preset, as Markdown; the same seed for all that draw."""
+    """What the model answers with each preset and by itself, as Markdown; the same seed for all that draw."""
     turns = tuple(Turn(role, text) for role, text in TALK)
     conversation = Conversation(ConversationKey("docs", "decoding"), persona, turns)
-    requests = [GenerationRequest(conversation, config.with_(seed=seed)) for config in PRESETS.values()]
+    configs = {**PRESETS, OWN: generator.model.defaults}
+    requests = [GenerationRequest(conversation, config.with_(seed=seed)) for config in configs.values()]
     answers = generator.generate(requests)
-    return {name: listing(generator.model.name, found) for name, found in zip(PRESETS, answers, strict=True)}
+    return {name: listing(generator.model.name, found) for name, found in zip(configs, answers, strict=True)}
 
 
 def listing(model: str, candidates: Sequence[Candidate]) -> str:

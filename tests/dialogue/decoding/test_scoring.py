@@ -61,7 +61,7 @@ def test_a_beginning_that_replies_share_is_read_once() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(CONTEXTS, st.lists(st.integers(0, 2), max_size=7)), min_size=1, max_size=12))
 def test_trees_read_at_once_score_what_the_training_form_says(
     kind: EncoderKind, pairs: list[tuple[list[int], list[int]]]

@@ -25,6 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_format_agrees_with_itself(folder: Path) -> None:
     (row,) = compare(lambda dtype: load(str(folder), dtype="float32"), ["float32"], GREEDY, Persona("Robin"))
     assert (row.contexts, row.same_reply, row.same_candidates) == (len(OPENINGS), 1.0, 1.0)
+    assert row.same_in_crowd == 1.0
     assert row.nats_lost == 0.0
 
 
@@ -48,4 +49,4 @@ def test_another_reply_lowers_the_share(folder: Path) -> None:
         return replace(model, vocabulary=Shouting(model)) if dtype == "loud" else model  # type: ignore[arg-type]
 
     (row,) = compare(loaded, ["loud"], GREEDY, Persona("Robin"))
-    assert row.same_candidates == pytest.approx(1 - 1 / len(OPENINGS))
+    assert row.same_candidates == row.same_in_crowd == pytest.approx(1 - 1 / len(OPENINGS))

@@ -16,6 +16,7 @@ from eval.bench.engines import ENGINES, QUICK, Engine, engines, load_chinwag, lo
 from eval.bench.picture import draw_rows
 from eval.bench.shapes import CONTEXT, REPLY, shape
 from eval.bench.worker import forget_peak, memory_mb
+from tests.tiny_checkpoint import make_tiny_checkpoint
 
 OURS = [engine for engine in ENGINES if str(engine) in ("chinwag fp32", "chinwag bf16")]
 
@@ -103,6 +104,19 @@ def test_json_is_one_line_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> N
     assert wanted <= set(found)
     table = CliRunner().invoke(app, ["decode", "--quick"])
     assert "blenderbot-90m" in table.stdout and "chinwag bf16" in table.stdout and "300" in table.stdout
+
+
+def test_a_model_is_timed_alone_and_with_replies_as_long_as_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("eval.bench.cli.memory_bandwidth", lambda threads: 5e10)
+    folder = make_tiny_checkpoint(tmp_path / "small")
+    options = ["--beams", "2", "--batches", "1", "--rounds", "1", "--threads", "1", "--reply", "5", "--json"]
+    result = CliRunner().invoke(app, ["decode", "--shapes", "", "--model", str(folder), *options])
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(result.stdout)["rows"]
+    assert (row["shape"], row["beam"], row["batch"]) == ("small, 5 tokens", 2, 1)
+    assert row["ms_per_reply"] > 0
 
 
 def test_nonsense_is_refused_with_a_sentence() -> None:

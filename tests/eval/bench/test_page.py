@@ -10,16 +10,17 @@ import pytest
 from dialogue.candidates import Candidate, Hypothesis
 from dialogue.decoding.config import PRESETS, DecodingConfig
 from dialogue.errors import UserError
-from eval.bench.page import TALK, filled, listing
+from eval.bench.page import OWN, TALK, filled, listing
 
+BLOCKS = (*PRESETS, OWN)
 PAGE = Path(__file__).parents[3] / "docs" / "decoding.md"
 
 
 def test_every_preset_has_its_block_and_is_named() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    again = filled(page, {name: f"output of {name}\n" for name in PRESETS})
-    assert all(f"<!-- output: {name} -->\noutput of {name}\n<!-- end of output -->" in again for name in PRESETS)
-    assert filled(again, {name: f"output of {name}\n" for name in PRESETS}) == again
+    again = filled(page, {name: f"output of {name}\n" for name in BLOCKS})
+    assert all(f"<!-- output: {name} -->\noutput of {name}\n<!-- end of output -->" in again for name in BLOCKS)
+    assert filled(again, {name: f"output of {name}\n" for name in BLOCKS}) == again
 
 
 def test_every_option_is_explained() -> None:
