@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,10 +18,12 @@ import aiohttp
 
 from bot.doors import wire
 from bot.exchange import EngineEvent, Export, Feedback, Forgotten, IncomingMessage, Reply
+from bot.request_id import HEADER, is_request_id
 from dialogue.errors import ChinwagError, DeadlineExceeded, ModelError, Overloaded, StorageError, UserError
 from dialogue.persona_cards import load_persona
 from dialogue.turns import ConversationKey, Persona, PersonKey
 
+log = logging.getLogger("chinwag")
 Json = dict[str, Any]
 _SLACK_S = 5.0
 """Beyond a message's deadline the engine's own answer about it is still waited for."""
@@ -95,8 +98,9 @@ class RemoteEngine:
         self, what: str, body: Json, url: str, timeout_s: float
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         timeout = aiohttp.ClientTimeout(total=max(0.1, timeout_s) + _SLACK_S, connect=5.0)
+        place = f"{url}/engine/{what}"
         try:
-            async with self._session.post(f"{url}/engine/{what}", json=body, timeout=timeout) as response:
+            async with self._session.post(place, json=body, timeout=timeout, headers=_id_of(body)) as response:
                 if response.status != 200:
                     raise as_error(response.status, await _json(response), response.headers)
                 yield response
@@ -106,8 +110,18 @@ class RemoteEngine:
             raise _OutOfReach(type(error).__name__) from error
 
 
+class KeyRefused(ModelError):
+    """The engine does not take this door's key: nothing that the person who waits could put right."""
+
+
 class _OutOfReach(Overloaded):
     """No connection, or it broke."""
+
+
+def _id_of(body: Json) -> dict[str, str]:
+    """The door's own id of a message as the request's id, so that both logs tell of it under one name."""
+    known = f"{body.get('door')}-{body.get('message_id')}"
+    return {HEADER: known} if body.get("message_id") and is_request_id(known) else {}
 
 
 async def _json(response: aiohttp.ClientResponse) -> Json:
@@ -129,7 +143,8 @@ def as_error(status: int, answer: Json, headers: Any) -> ChinwagError:
     if code == "storage":
         return StorageError(message)
     if status in (401, 403):
-        return UserError(f"The engine refuses the key in CHINWAG_API_KEY: {message}")
+        log.error("the engine refuses the key in CHINWAG_API_KEY: %s", message)
+        return KeyRefused(f"The engine refuses the key in CHINWAG_API_KEY: {message}")
     return UserError(message) if status == 400 else ModelError(message)
 
 

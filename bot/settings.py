@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     discord_cooldown_s: float = Field(1.5, ge=0, description="seconds between two messages of a person on Discord")
     discord_channel_queue: int = Field(5, ge=1, description="messages that may wait in one Discord channel")
     discord_shards: int = Field(0, ge=0, description="Discord shards; 0: as many as Discord advises")
+    discord_shard_ids: str = Field(
+        "", description="those shards that this process holds, such as 0-3,8; empty: all of discord_shards"
+    )
     discord_health_port: int = Field(0, ge=0, le=65535, description="port of the Discord bot's health page; 0: none")
     discord_api_url: str = Field("", description="another Discord REST address, for tests; empty: Discord's")
     discord_gateway_url: str = Field("", description="another Discord gateway, for tests; empty: Discord's")

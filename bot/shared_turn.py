@@ -29,19 +29,25 @@ class SharedTurn:
     @asynccontextmanager
     async def turn(self, key: ConversationKey, deadline: float) -> AsyncIterator[None]:
         """Hold the conversation; raises DeadlineExceeded("turnstile") and StorageError."""
-        hold = self._store.lock(key, timeout_s=max(0.0, deadline - time.monotonic()))
-        entering = self._threads.submit(hold.__enter__)
+        entering = self._threads.submit(self._enter, key, deadline)
         try:
-            await asyncio.shield(asyncio.wrap_future(entering))
+            hold = await asyncio.shield(asyncio.wrap_future(entering))
         except asyncio.CancelledError:
-            entering.add_done_callback(lambda entered: self._leave_after_all(entered, hold))
+            entering.add_done_callback(_leave_after_all)
             raise
         try:
             yield
         finally:
             await asyncio.shield(asyncio.to_thread(hold.__exit__, None, None, None))
 
-    def _leave_after_all(self, entered: Future[None], hold: AbstractContextManager[None]) -> None:
-        """Nobody waits any more, but the lock may just have been taken: give it back."""
-        if not entered.cancelled() and entered.exception() is None:
-            hold.__exit__(None, None, None)
+    def _enter(self, key: ConversationKey, deadline: float) -> AbstractContextManager[None]:
+        """In a thread: what the wait for a thread took is no longer there to be waited."""
+        hold = self._store.lock(key, timeout_s=max(0.0, deadline - time.monotonic()))
+        hold.__enter__()
+        return hold
+
+
+def _leave_after_all(entered: Future[AbstractContextManager[None]]) -> None:
+    """Nobody waits any more, but the lock may just have been taken: give it back."""
+    if not entered.cancelled() and entered.exception() is None:
+        entered.result().__exit__(None, None, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from bot.request_id import WithRequestId
 from dialogue.errors import UnknownName
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -13,5 +14,7 @@ def set_up_logging(level: str) -> None:
     """Log the program's own events from ``level`` on; libraries only from warnings on."""
     if level.lower() not in LEVELS:
         raise UnknownName("log level", level, LEVELS)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(request)s%(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(WithRequestId())
     logging.getLogger("chinwag").setLevel(level.upper())

@@ -42,7 +42,9 @@ def serve(
         from bot.doors.ray_serve import serve_on_ray
 
         most = max_replicas or replicas
-        asyncio.run(serve_on_ray(settings, replicas=replicas, most=most, say=say, address=ray_address))
+        asyncio.run(
+            serve_on_ray(settings, replicas=replicas, most=most, say=say, address=ray_address, form=form_of(ctx))
+        )
         return
     from bot.doors.http_api_server import serve as run
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import discord
 
-from bot.doors.discord_words import word
+from bot.doors.discord_words import sentence_for, word
 from bot.exchange import Feedback
-from dialogue.errors import ChinwagError, UserError
+from dialogue.errors import ChinwagError
 from dialogue.turns import PersonKey
 
 if TYPE_CHECKING:
     from bot.doors.discord_client import ChinwagBot
 
+log = logging.getLogger("chinwag.discord")
 CONSENT = "rating_consent"
 CHOICES: tuple[tuple[str, str, int], ...] = (
     ("good", "liked", 1),
@@ -56,8 +60,11 @@ class Rate(Item, template="chinwag:rate" + _ID):
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Store the rating, or first ask whether that may be done."""
+        async with answering(interaction):
+            await self._rate(interaction)
+
+    async def _rate(self, interaction: discord.Interaction[Any]) -> None:
         bot: ChinwagBot = interaction.client
-        await interaction.response.defer(ephemeral=True, thinking=True)
         person = PersonKey("discord", str(interaction.user.id))
         settings = await bot.servers.of(interaction.guild_id)
         if not settings.ratings:
@@ -90,10 +97,10 @@ class AskConsent(Item, template="chinwag:consent" + _ID):
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Remember the consent with the person, so that /forget takes it back too."""
         bot: ChinwagBot = interaction.client
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        person = PersonKey("discord", str(interaction.user.id))
-        await asyncio.to_thread(bot.home.store.put_settings, person, {CONSENT: True})
-        await store_rating(interaction, self.label, self.value, self.turn_id)
+        async with answering(interaction):
+            person = PersonKey("discord", str(interaction.user.id))
+            await asyncio.to_thread(bot.home.store.put_settings, person, {CONSENT: True})
+            await store_rating(interaction, self.label, self.value, self.turn_id)
 
 
 async def has_consented(bot: ChinwagBot, person: PersonKey) -> bool:
@@ -103,18 +110,26 @@ async def has_consented(bot: ChinwagBot, person: PersonKey) -> bool:
 
 
 async def store_rating(interaction: discord.Interaction[Any], label: str, value: int, turn_id: int) -> None:
-    """Store one rating and thank for it; an answer that was deleted meanwhile is said so."""
+    """Store one rating and thank for it. UserError for an answer that was deleted meanwhile."""
     bot: ChinwagBot = interaction.client
-    settings = await bot.servers.of(interaction.guild_id)
-    try:
-        bot.home.form.check(label, value)
-        person = PersonKey("discord", str(interaction.user.id))
-        await bot.home.engine.feedback(Feedback(turn_id, person, label, value, bot.home.form.version))
-    except UserError as error:
-        await interaction.followup.send(str(error), ephemeral=True)
-        return
-    except ChinwagError:
-        await interaction.followup.send(word("failed", settings.language), ephemeral=True)
-        return
+    bot.home.form.check(label, value)
+    person = PersonKey("discord", str(interaction.user.id))
+    await bot.home.engine.feedback(Feedback(turn_id, person, label, value, bot.home.form.version))
     bot.count("rated")
-    await interaction.followup.send(word("noted", settings.language), ephemeral=True)
+    await interaction.followup.send(word("noted", bot.servers.language(interaction.guild_id)), ephemeral=True)
+
+
+@asynccontextmanager
+async def answering(interaction: discord.Interaction[Any]) -> AsyncIterator[None]:
+    """Acknowledge at once; inside, a failure is told in a sentence, so that nobody looks at "thinking…" for ever."""
+    bot: ChinwagBot = interaction.client
+    try:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        yield
+    except ChinwagError as error:
+        log.warning("a button failed: %s", type(error).__name__)
+        sentence = sentence_for(error, bot.servers.language(interaction.guild_id))
+        with suppress(discord.HTTPException):
+            await interaction.followup.send(sentence, ephemeral=True)
+    except discord.HTTPException as error:
+        log.warning("a button was answered too late: HTTP %s, code %s", error.status, error.code)

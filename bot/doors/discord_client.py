@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import aiohttp
 import discord
@@ -20,12 +22,16 @@ from bot.doors.discord_buttons import AskConsent, Rate, rating_view
 from bot.doors.discord_lanes import Cooldown, LaneFull, Lanes, LoopGuard, Quota, Recent
 from bot.doors.discord_render import split_message, without_mentions
 from bot.doors.discord_server import Servers, ServerSettings
-from bot.doors.discord_words import word
+from bot.doors.discord_words import sentence_for, word
+from bot.doors.wordless import wordless
 from bot.exchange import Engine, IncomingMessage, Reply
 from bot.history.store import HistoryStore
 from bot.rating_form import DEFAULT_FORM, RatingForm
-from dialogue.errors import ChinwagError, Overloaded, StorageError
+from dialogue.errors import ChinwagError
 from dialogue.turns import ConversationKey, PersonKey, Role, Turn
+
+if TYPE_CHECKING:
+    from bot.doors.metrics import Metrics
 
 log = logging.getLogger("chinwag.discord")
 DOOR = "discord"
@@ -54,6 +60,8 @@ class Home:
     store: HistoryStore
     manners: Manners = field(default_factory=Manners)
     form: RatingForm = DEFAULT_FORM
+    metrics: Metrics | None = None
+    """Where the engine is in this process; a remote one counts for itself."""
 
 
 def intents(message_content: bool) -> discord.Intents:
@@ -67,7 +75,8 @@ def intents(message_content: bool) -> discord.Intents:
 class ChinwagBot(commands.AutoShardedBot):
     """One bot account, on as many shards as Discord advises."""
 
-    def __init__(self, home: Home, *, shard_count: int | None = None) -> None:
+    def __init__(self, home: Home, *, shard_count: int | None = None, shard_ids: tuple[int, ...] | None = None) -> None:
+        """``shard_ids``: those of the ``shard_count`` shards that this process holds; None: all."""
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,
@@ -77,6 +86,7 @@ class ChinwagBot(commands.AutoShardedBot):
             member_cache_flags=discord.MemberCacheFlags.none(),
             max_messages=1000,
             shard_count=shard_count,
+            shard_ids=shard_ids,
         )
         self.home = home
         self.servers = Servers(home.store)
@@ -110,7 +120,12 @@ class ChinwagBot(commands.AutoShardedBot):
                 await self._take(message)
 
     async def _take(self, message: discord.Message) -> None:
-        settings = await self.servers.of(message.guild.id if message.guild else None)
+        try:
+            settings = await self.servers.of(message.guild.id if message.guild else None)
+        except ChinwagError as error:  # what the server allows is not known: who spoke to the bot is told, no more
+            if self._is_for_me(message, ServerSettings()) and self.recent.is_new(message.id):
+                await self._sorry(message, error, "en")
+            return
         if not self._is_for_me(message, settings) or not self.recent.is_new(message.id):
             return
         self.count("heard")
@@ -119,6 +134,25 @@ class ChinwagBot(commands.AutoShardedBot):
         except discord.HTTPException as error:
             self.count("not_delivered")
             log.warning("message %s could not be answered: HTTP %s, code %s", message.id, error.status, error.code)
+        except Exception as error:  # a bug: its place goes to the log, and nobody is left without a word
+            log.error("message %s failed: %s", message.id, type(error).__name__, exc_info=wordless(error))
+            await self._sorry(message, ChinwagError(), settings.language)
+
+    async def _sorry(self, message: discord.Message, error: ChinwagError, language: str) -> None:
+        """Tell the one who waits that there will be no answer."""
+        self.count("failed")
+        try:
+            await self._say(message, sentence_for(error, language))
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as failure:
+            self.count("not_delivered")
+            log.warning("message %s could not be answered: %s", message.id, type(failure).__name__)
+
+    async def on_error(self, event_method: str, /, *args: object, **kwargs: object) -> None:
+        """A failure that no handler took: without its words, which discord.py would log."""
+        error = sys.exc_info()[1]
+        if error is not None:
+            self.count("failed")
+            log.error("%s failed: %s", event_method, type(error).__name__, exc_info=wordless(error))
 
     def _may_be_heard(self, message: discord.Message) -> bool:
         """Not from a bot, a webhook, the bot itself or the system, and with words in it."""
@@ -150,6 +184,9 @@ class ChinwagBot(commands.AutoShardedBot):
         return bool({message.channel.id, parent} & set(settings.open_channels))
 
     async def _hear(self, message: discord.Message, settings: ServerSettings) -> None:
+        if self._in_a_loop(message):
+            self.count("ignored_loop")
+            return
         refusal = self._refusal(message, settings)
         if refusal:
             await self._refuse(message, refusal, settings)
@@ -163,9 +200,13 @@ class ChinwagBot(commands.AutoShardedBot):
         except LaneFull:
             await self._refuse(message, "busy", settings)
         except ChinwagError as error:
-            self.count("failed")
             log.warning("message %s was not answered: %s", message.id, type(error).__name__)
-            await self._say(message, sentence_for(error, settings.language))
+            await self._sorry(message, error, settings.language)
+
+    def _in_a_loop(self, message: discord.Message) -> bool:
+        """Whether to keep silent: any word would go round and round."""
+        channel, author = message.channel.id, message.author.id
+        return not self.loops.allows(channel, author, message.content) and not self.loops.says_so(channel, author)
 
     def _refusal(self, message: discord.Message, settings: ServerSettings) -> str | None:
         """The name of the kind word, where the message is not taken."""
@@ -195,6 +236,7 @@ class ChinwagBot(commands.AutoShardedBot):
         await self._say(message, word(why, settings.language))
 
     async def _say(self, message: discord.Message, text: str) -> None:
+        self.loops.said(message.channel.id, message.author.id, text)
         await message.channel.send(text, reference=_reference(message), nonce=f"{message.id}-r")
 
     async def _answer(self, message: discord.Message, settings: ServerSettings) -> None:
@@ -214,10 +256,17 @@ class ChinwagBot(commands.AutoShardedBot):
             options={"safety": dict(settings.safety)} if settings.safety else {},
         )
         async with typing_in(message.channel):
-            reply = await self.home.engine.reply(incoming)
+            reply = await self.reply_to(incoming)
         sent = await self.deliver(message.channel, reply, settings, message)
         await self.remember(key, reply.turn_id, (f"to:{message.id}", *(str(each.id) for each in sent)))
         self.loops.said(message.channel.id, message.author.id, reply.turn.text)
+
+    async def reply_to(self, message: IncomingMessage) -> Reply:
+        """The engine's reply, counted."""
+        reply = await self.home.engine.reply(message)
+        if self.home.metrics is not None:
+            self.home.metrics.observe(DOOR, reply, reply.seconds)
+        return reply
 
     async def persona_at(self, key: ConversationKey, settings: ServerSettings) -> str | None:
         """The server's persona, unless this place has chosen its own."""
@@ -320,13 +369,6 @@ def key_of(channel: Place, guild: discord.Guild | None) -> ConversationKey:
 def person_of(user: discord.abc.User) -> PersonKey:
     """A person is one account, on every server."""
     return PersonKey(DOOR, str(user.id))
-
-
-def sentence_for(error: ChinwagError, language: str) -> str:
-    """What a person is told: never a traceback, never a detail of the machine."""
-    if isinstance(error, Overloaded):
-        return word("busy", language)
-    return word("failed", language) if isinstance(error, StorageError) else str(error)
 
 
 def _reference(message: discord.Message) -> discord.MessageReference:

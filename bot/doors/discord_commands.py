@@ -17,10 +17,11 @@ from bot.doors.discord_buttons import CHOICES, store_rating
 from bot.doors.discord_lanes import LaneFull
 from bot.doors.discord_render import LIMIT, split_message, without_mentions
 from bot.doors.discord_server import ServerSettings
-from bot.doors.discord_words import word
+from bot.doors.discord_words import sentence_for, word
+from bot.doors.wordless import wordless
 from bot.exchange import IncomingMessage
 from bot.history.store import Record
-from dialogue.errors import ChinwagError
+from dialogue.errors import ChinwagError, UserError
 from dialogue.persona_cards import load_persona, persona_names
 from dialogue.turns import ConversationKey, PersonKey
 
@@ -32,7 +33,7 @@ Interaction = discord.Interaction[Any]
 SYNCED = "commands"
 
 
-class CannotTalkHere(ChinwagError):
+class CannotTalkHere(UserError):
     """The server's settings forbid this channel or person."""
 
 
@@ -58,7 +59,11 @@ async def sync_if_changed(bot: ChinwagBot) -> bool:
     stored = await asyncio.to_thread(bot.home.store.settings, scope)
     if stored.get(SYNCED) == digest:
         return False
-    await bot.tree.sync()
+    try:
+        await bot.tree.sync()
+    except discord.HTTPException as error:  # talking needs no commands: they are registered at the next start
+        log.warning("the commands could not be registered: HTTP %s, code %s", error.status, error.code)
+        return False
     await asyncio.to_thread(bot.home.store.put_settings, scope, {SYNCED: digest})
     return True
 
@@ -108,7 +113,7 @@ async def chat(interaction: Interaction, text: app_commands.Range[str, 1, 2000])
                 persona=await bot.persona_at(key, settings),
                 options={"safety": dict(settings.safety)} if settings.safety else {},
             )
-            reply = await bot.home.engine.reply(message)
+            reply = await bot.reply_to(message)
             said = without_mentions(f"> {text.replace(chr(10), ' ')[:200]}\n{reply.turn.text}")
             sent = await _send_all(interaction, said, reply.turn_id, settings)
             await bot.remember(key, reply.turn_id, tuple(str(each.id) for each in sent))
@@ -118,13 +123,18 @@ async def chat(interaction: Interaction, text: app_commands.Range[str, 1, 2000])
         await interaction.followup.send(word("busy", settings.language))
 
 
-def _check_welcome(interaction: Interaction, settings: ServerSettings) -> None:
-    bot = bot_of(interaction)
+def check_place(interaction: Interaction, settings: ServerSettings) -> None:
+    """CannotTalkHere where the server closed the channel, or lets certain roles only talk to the bot."""
     parent = getattr(interaction.channel, "parent_id", None)
     if {interaction.channel_id, parent} & set(settings.closed_channels):
         raise CannotTalkHere(word("closed", settings.language))
     if interaction.guild_id and not settings.lets_in({r.id for r in getattr(interaction.user, "roles", ())}):
         raise CannotTalkHere(word("not_for_you", settings.language))
+
+
+def _check_welcome(interaction: Interaction, settings: ServerSettings) -> None:
+    bot = bot_of(interaction)
+    check_place(interaction, settings)
     if bot.draining:
         raise CannotTalkHere(word("leaving", settings.language))
     why = bot.too_much(interaction.guild_id, interaction.channel_id or 0, interaction.user.id, settings)
@@ -149,6 +159,7 @@ async def _send_all(
 async def reset(interaction: Interaction) -> None:
     """Begin a new conversation here."""
     settings = await start(interaction, private=False)
+    check_place(interaction, settings)
     await bot_of(interaction).home.engine.reset(place(interaction))
     await interaction.followup.send(word("reset", settings.language))
 
@@ -158,6 +169,7 @@ async def reset(interaction: Interaction) -> None:
 async def persona(interaction: Interaction, name: str) -> None:
     """Choose who the bot is in this channel."""
     settings = await start(interaction, private=False)
+    check_place(interaction, settings)
     card = await bot_of(interaction).home.engine.use_persona(place(interaction), _card_name(name))
     await interaction.followup.send(word("persona", settings.language, who=card.name))
 
@@ -194,7 +206,8 @@ def story(record: Record) -> str:
     seconds = " · ".join(f"{stage} {value:.2f} s" for stage, value in reply.seconds.items())
     lines = [f"**{reply.source}** · {record.model} · {record.persona} · heard: {reply.verdict_in.action}", seconds]
     for candidate in reply.candidates[:8]:
-        text = discord.utils.escape_markdown(candidate.text[:120])
+        unsafe = (candidate.dropped_by or "").startswith("safety:")
+        text = "…" if unsafe else discord.utils.escape_markdown(candidate.text[:120])  # minors read along
         dropped = f" (dropped: {candidate.dropped_by})" if candidate.dropped_by else ""
         lines.append(f"`{candidate.hypothesis.score:8.3f}` {text}{dropped}")
     return "\n".join(lines)
@@ -258,18 +271,19 @@ async def help_(interaction: Interaction) -> None:
 
 async def _on_error(interaction: Interaction, error: app_commands.AppCommandError) -> None:
     """A sentence for the person, the kind of failure for the log, a traceback for nobody."""
-    from bot.doors.discord_client import sentence_for
-
     cause = getattr(error, "original", error)
     if isinstance(cause, discord.NotFound):  # answered too late: Discord has forgotten the interaction
         log.warning("an interaction was answered too late")
         return
-    known = isinstance(cause, ChinwagError)
-    log.log(logging.INFO if known else logging.ERROR, "a command failed: %s", type(cause).__name__)
-    if isinstance(error, app_commands.CheckFailure):
-        text = word("managers_only")
+    if isinstance(cause, ChinwagError | app_commands.CheckFailure):
+        log.info("a command was refused: %s", type(cause).__name__)
     else:
-        text = sentence_for(cause, "en") if isinstance(cause, ChinwagError) else word("failed")
+        log.error("a command failed: %s", type(cause).__name__, exc_info=wordless(cause))
+    language = bot_of(interaction).servers.language(interaction.guild_id)
+    if isinstance(error, app_commands.CheckFailure):
+        text = word("managers_only", language)
+    else:
+        text = sentence_for(cause if isinstance(cause, ChinwagError) else ChinwagError(), language)
     try:
         send = interaction.followup.send if interaction.response.is_done() else interaction.response.send_message
         await send(text, ephemeral=True)

@@ -13,6 +13,8 @@ from weakref import WeakValueDictionary
 RECENT = 10_000
 LOOP_WINDOW_S = 60.0
 LOOP_REPLIES = 30
+ECHO_CHARS = 20
+"""Shorter words than these people say too: only the number of messages tells such a loop."""
 MINUTE_S = 60.0
 LARGEST_QUOTA = 600
 """Messages a minute that a limit can be set to, at most."""
@@ -135,26 +137,44 @@ class Quota:
 
 
 class LoopGuard:
-    """Notices when the bot talks with something that answers by itself: an echo of it, or no end of messages."""
+    """Notices when the bot talks with something that answers by itself: an echo of it, or no end of messages.
+
+    Everything that is said to an author counts, kind words too: a loop can consist of those alone. After
+    LOOP_REPLIES within LOOP_WINDOW_S the bot keeps silent towards the author for as long, and says so once.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._replies: dict[tuple[int, int], deque[float]] = {}
+        self._times: dict[tuple[int, int], deque[float]] = {}
         self._said: dict[int, str] = {}
+        self._silent_until: dict[tuple[int, int], float] = {}
+        self._untold: set[tuple[int, int]] = set()
 
     def allows(self, channel_id: int, person_id: int, text: str) -> bool:
-        """False for the bot's own words coming back, and after LOOP_REPLIES replies to one author in a minute."""
-        if text.strip() and text.strip() == self._said.get(channel_id):
+        """False for a sentence of the bot's own coming back, and while the bot keeps silent towards the author."""
+        text = text.strip()
+        if len(text) >= ECHO_CHARS and text == self._said.get(channel_id):
             return False
-        times = self._replies.get((channel_id, person_id))
-        while times and times[0] < self._clock() - LOOP_WINDOW_S:
-            times.popleft()
-        return times is None or len(times) < LOOP_REPLIES
+        return self._clock() >= self._silent_until.get((channel_id, person_id), float("-inf"))
+
+    def says_so(self, channel_id: int, person_id: int) -> bool:
+        """Whether the author has still to be told of the silence; True once."""
+        untold = (channel_id, person_id) in self._untold
+        self._untold.discard((channel_id, person_id))
+        return untold
 
     def said(self, channel_id: int, person_id: int, text: str) -> None:
-        """Remember a reply."""
-        if len(self._replies) > RECENT:
-            self._replies.clear()
-            self._said.clear()
-        self._replies.setdefault((channel_id, person_id), deque()).append(self._clock())
+        """Remember what was said to an author."""
+        if len(self._times) > RECENT:
+            for memory in (self._times, self._said, self._silent_until, self._untold):
+                memory.clear()
+        now, both = self._clock(), (channel_id, person_id)
+        times = self._times.setdefault(both, deque())
+        times.append(now)
+        while times[0] < now - LOOP_WINDOW_S:
+            times.popleft()
+        if len(times) >= LOOP_REPLIES:
+            times.clear()
+            self._silent_until[both] = now + LOOP_WINDOW_S
+            self._untold.add(both)
         self._said[channel_id] = text.strip()

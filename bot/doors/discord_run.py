@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
+import aiohttp
 import discord
 import yarl
 from aiohttp import web
@@ -15,6 +16,7 @@ from discord.http import Route
 
 from bot.bootstrap import open_engine, open_history
 from bot.doors.discord_client import ChinwagBot, Home, Manners
+from bot.doors.metrics import Metrics
 from bot.doors.signals import stopping
 from bot.rating_form import RatingForm
 from bot.settings import Settings
@@ -36,7 +38,7 @@ async def run_discord(settings: Settings, form: RatingForm, say: Callable[[str],
     redirect(settings)
     async with AsyncExitStack() as stack:
         home = await _home(settings, form, say, stack)
-        bot = ChinwagBot(home, shard_count=settings.discord_shards or None)
+        bot = ChinwagBot(home, shard_count=settings.discord_shards or None, shard_ids=shards_of_this_process(settings))
         stack.push_async_callback(bot.close)
         await _log_in(bot, token)
         say(f"Invite the bot to a server: {invite(bot)}")
@@ -45,11 +47,32 @@ async def run_discord(settings: Settings, form: RatingForm, say: Callable[[str],
         await _stay(bot, say)
 
 
+def shards_of_this_process(settings: Settings) -> tuple[int, ...] | None:
+    """The shards in ``CHINWAG_DISCORD_SHARD_IDS`` ("0-3,8"), None for all; UserError for nonsense."""
+    if not settings.discord_shard_ids:
+        return None
+    try:
+        spans = [part.split("-") for part in settings.discord_shard_ids.replace(" ", "").split(",")]
+        shards = sorted({shard for span in spans for shard in range(int(span[0]), int(span[-1]) + 1)})
+    except ValueError:
+        shards = []
+    if not shards or shards[-1] >= settings.discord_shards:
+        raise UserError(
+            f"CHINWAG_DISCORD_SHARD_IDS={settings.discord_shard_ids!r} must name shards like 0-3 or 0,2, each below "
+            f"CHINWAG_DISCORD_SHARDS ({settings.discord_shards}), the number of all shards of all processes."
+        )
+    return tuple(shards)
+
+
 async def _log_in(bot: ChinwagBot, token: str) -> None:
     try:
         await bot.login(token)
     except discord.LoginFailure:
         raise UserError("Discord does not accept CHINWAG_DISCORD_TOKEN; copy it again (docs/discord.md).") from None
+    except discord.HTTPException as error:
+        raise UserError(f"Discord refuses the login for now (HTTP {error.status}); try again later.") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise UserError(f"Discord cannot be reached ({type(error).__name__}); check this machine's network.") from None
 
 
 async def _home(settings: Settings, form: RatingForm, say: Callable[[str], None], stack: AsyncExitStack) -> Home:
@@ -62,7 +85,9 @@ async def _home(settings: Settings, form: RatingForm, say: Callable[[str], None]
     )
     if not settings.engine_url:
         engine = await stack.enter_async_context(open_engine(settings, say))
-        return Home(engine, engine.store, manners, form)
+        metrics = Metrics()
+        metrics.watch(engine.responder)
+        return Home(engine, engine.store, manners, form, metrics)
     from bot.remote import open_remote
 
     store = await asyncio.to_thread(open_history, settings)
@@ -100,6 +125,8 @@ async def _connected(connection: asyncio.Future[None]) -> None:
         ) from None
     except discord.LoginFailure:
         raise UserError("Discord does not accept CHINWAG_DISCORD_TOKEN any more; copy it again.") from None
+    except (discord.GatewayNotFound, discord.HTTPException, aiohttp.ClientError, OSError) as error:
+        raise UserError(f"Discord's gateway cannot be reached ({type(error).__name__}); try again later.") from None
     except discord.ConnectionClosed as error:
         raise UserError(f"Discord closed the connection for good (code {error.code}); see docs/discord.md.") from None
 
@@ -126,7 +153,7 @@ async def health_page(bot: ChinwagBot, host: str, port: int) -> AsyncIterator[No
         return web.json_response({"status": "ok"})
 
     async def ready(request: web.Request) -> web.Response:
-        fine = bot.is_ready() and not bot.draining and not bot.is_closed()
+        fine = is_connected(bot) and not bot.draining
         return web.json_response({"status": "ok" if fine else "unavailable"}, status=200 if fine else 503)
 
     async def metrics(request: web.Request) -> web.Response:
@@ -146,8 +173,13 @@ async def health_page(bot: ChinwagBot, host: str, port: int) -> AsyncIterator[No
         await runner.cleanup()
 
 
+def is_connected(bot: ChinwagBot) -> bool:
+    """Whether every shard has its connection now: discord.py stays "ready" while it tries to get one back."""
+    return bot.is_ready() and not bot.is_closed() and not any(shard.is_closed() for shard in bot.shards.values())
+
+
 def metrics_text(bot: ChinwagBot) -> str:
-    """Counts in Prometheus's text format."""
+    """Counts in Prometheus's text format; the engine's too, where it is in this process."""
     lines = ["# TYPE chinwag_discord_messages_total counter"]
     lines += [f'chinwag_discord_messages_total{{kind="{kind}"}} {n}' for kind, n in sorted(bot.counts.items())]
     lines += ["# TYPE chinwag_discord_servers gauge", f"chinwag_discord_servers {len(bot.guilds)}"]
@@ -155,4 +187,4 @@ def metrics_text(bot: ChinwagBot) -> str:
     for shard, latency in bot.latencies:
         if latency == latency:  # not a number until the first heartbeat
             lines.append(f'chinwag_discord_latency_seconds{{shard="{shard}"}} {latency:.4f}')
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + (bot.home.metrics.text().decode() if bot.home.metrics else "")

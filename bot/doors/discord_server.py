@@ -57,6 +57,11 @@ class Servers:
                 self._known[server_id] = await self._read(server_id)
             return self._known[server_id]
 
+    def language(self, server_id: int | None) -> str:
+        """The language of the notices, as far as it is known without asking the database."""
+        known = None if server_id is None else self._known.get(server_id)
+        return (known or ServerSettings()).language
+
     async def _read(self, server_id: int) -> ServerSettings:
         return from_stored(await asyncio.to_thread(self._store.settings, scope_of(server_id)))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dialogue.errors import ChinwagError, DeadlineExceeded, Overloaded, UserError
+
 LANGUAGES = ("en", "ko")
 
 _WORDS: dict[str, dict[str, str]] = {
@@ -81,3 +83,10 @@ def word(name: str, language: str = "en", **values: object) -> str:
     """A sentence of the door in a language; English where there is no other."""
     forms = _WORDS[name]
     return forms.get(language, forms["en"]).format(**values)
+
+
+def sentence_for(error: ChinwagError, language: str) -> str:
+    """What a person is told: never a traceback, never a detail of the machine, which only the log gets."""
+    if isinstance(error, Overloaded | DeadlineExceeded):
+        return word("busy", language)
+    return str(error) if isinstance(error, UserError) else word("failed", language)

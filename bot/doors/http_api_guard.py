@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 import secrets
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -21,11 +19,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.doors.http_api_errors import ApiError, as_api_error
 from bot.doors.metrics import Metrics
+from bot.doors.wordless import wordless
+from bot.request_id import is_request_id, request_id
 
 log = logging.getLogger("chinwag.http")
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class Guard:
         except Exception as error:
             refusal = as_api_error(error)
             if refusal.status == 500:
-                log.error("request %s failed: %s", exchange.id, type(error).__name__, exc_info=_without_text(error))
+                log.error("request %s failed: %s", exchange.id, type(error).__name__, exc_info=wordless(error))
             if not exchange.status:
                 await refusal.response()(scope, receive, exchange.send)
 
@@ -118,7 +116,7 @@ class _Exchange:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
-        self.id = given if _ID.fullmatch(given) else secrets.token_hex(8)
+        self.id = given if is_request_id(given) else secrets.token_hex(8)
         self.status = 0
         self._send = send
 
@@ -147,8 +145,3 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 def _host_name(host: str) -> str:
     """The name in a Host header, without port and brackets."""
     return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-
-
-def _without_text(error: Exception) -> Exception:
-    """The error with its trace but not its words, which may quote a message."""
-    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

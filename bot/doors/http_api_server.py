@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bot.bootstrap import open_engine
 from bot.doors.http_api import guarded, make_app, make_service
+from bot.doors.http_api_errors import ApiError
 from bot.doors.http_api_keys import KeyRing
 from bot.doors.loopback import is_loopback
 from bot.doors.signals import stopping
@@ -63,14 +64,18 @@ class Server(uvicorn.Server):
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 that hangs up on a client which takes too long to send its first or next request line and headers."""
+    """HTTP/1.1 that hangs up on a client which takes too long to send its first or next request line and headers, and
+    refuses the requests of connections beyond ``most_connections``."""
 
     header_timeout_s = 10.0
+    most_connections = 512
     _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Start the clock."""
         super().connection_made(transport)
+        if len(self.connections) > self.most_connections:
+            self.app = crowded
         self._waiting = self.loop.call_later(self.header_timeout_s, self._give_up)
 
     def data_received(self, data: bytes) -> None:
@@ -98,9 +103,19 @@ class PatientProtocol(H11Protocol):
             self.transport.close()
 
 
+async def crowded(scope: Any, receive: Any, send: Any) -> None:
+    """The answer to whoever comes when all places are taken, in the form of every other refusal."""
+    refusal = ApiError(
+        503, "Too many clients are connected.", kind="overloaded_error", code="overloaded", retry_after_s=2.0
+    ).response()
+    refusal.headers["Connection"] = "close"
+    await refusal(scope, receive, send)
+
+
 def server_config(app: Any, settings: Settings) -> uvicorn.Config:
     """How uvicorn serves the application: HTTP/1.1 only, no log of its own, patience as the settings say."""
-    protocol = type("Patient", (PatientProtocol,), {"header_timeout_s": settings.http_read_timeout_s})
+    limits = {"header_timeout_s": settings.http_read_timeout_s, "most_connections": settings.http_max_connections}
+    protocol = type("Patient", (PatientProtocol,), limits)
     return uvicorn.Config(
         app,
         http=protocol,
@@ -109,7 +124,6 @@ def server_config(app: Any, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=settings.http_max_connections,
         timeout_graceful_shutdown=DRAIN_S,
         h11_max_incomplete_event_size=32 * 1024,
     )

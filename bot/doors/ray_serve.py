@@ -21,6 +21,7 @@ from bot.doors.http_api import guarded, make_app, make_service
 from bot.doors.http_api_keys import KeyRing
 from bot.doors.http_api_server import refuse_open_door
 from bot.doors.signals import stopping
+from bot.rating_form import DEFAULT_FORM, RatingForm
 from bot.settings import Settings
 from dialogue.errors import UserError
 
@@ -31,8 +32,8 @@ NAME = "chinwag"
 class LateApp:
     """An ASGI application that is made when the replica starts: engines cannot travel from process to process."""
 
-    def __init__(self, values: dict[str, Any]) -> None:
-        self._values = values
+    def __init__(self, values: dict[str, Any], form: RatingForm = DEFAULT_FORM) -> None:
+        self._values, self._form = values, form
         self._inner: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,24 +46,24 @@ class LateApp:
         """Open the engine, and close it when Ray stops the replica."""
         settings = Settings(**self._values)
         async with open_engine(settings) as engine:
-            self._inner = guarded(make_app(make_service(engine, settings)), settings)
+            self._inner = guarded(make_app(make_service(engine, settings, self._form)), settings)
             yield
 
 
-def replica_app(values: dict[str, Any]) -> Starlette:
+def replica_app(values: dict[str, Any], form: RatingForm = DEFAULT_FORM) -> Starlette:
     """The application of one replica."""
-    late = LateApp(values)
+    late = LateApp(values, form)
     return Starlette(routes=[Mount("/", app=late)], lifespan=late.lifespan)
 
 
-def deployment(settings: Settings, replicas: int, most: int) -> Any:
+def deployment(settings: Settings, replicas: int, most: int, form: RatingForm = DEFAULT_FORM) -> Any:
     """The Ray Serve application: ``replicas`` at first and at least, ``most`` under load."""
     from ray import serve
 
     values = portable(settings)
 
     def build() -> Starlette:
-        return replica_app(values)
+        return replica_app(values, form)
 
     scaling: dict[str, Any] = (
         {
@@ -91,7 +92,13 @@ def portable(settings: Settings) -> dict[str, Any]:
 
 
 async def serve_on_ray(
-    settings: Settings, *, replicas: int, most: int, say: Callable[[str], None], address: str | None = None
+    settings: Settings,
+    *,
+    replicas: int,
+    most: int,
+    say: Callable[[str], None],
+    address: str | None = None,
+    form: RatingForm = DEFAULT_FORM,
 ) -> None:
     """Deploy and stay until SIGTERM or SIGINT; then take the replicas down. ``address`` joins a running cluster."""
     import ray
@@ -109,7 +116,7 @@ async def serve_on_ray(
     try:
         try:
             serve.start(http_options={"host": settings.host, "port": settings.port})
-            app = deployment(settings, replicas, most)
+            app = deployment(settings, replicas, most, form)
             await asyncio.to_thread(lambda: serve.run(app, name=NAME, route_prefix="/"))
         except TimeoutError:  # Ray's own limits, of a minute or less
             raise UserError(

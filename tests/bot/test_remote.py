@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ pytest.importorskip("aiohttp", reason="no aiohttp: pip install 'chinwag[discord]
 
 from bot.doors.http_api_keys import add_key
 from bot.exchange import Feedback
-from bot.remote import open_remote
+from bot.remote import KeyRefused, open_remote
+from bot.request_id import WithRequestId, is_request_id, request_id
 from dialogue.errors import DeadlineExceeded, Overloaded, UserError
 from dialogue.turns import ConversationKey, PersonKey, Role, Turn
 from tests.bot.doors.http_helpers import running_api
@@ -27,6 +30,15 @@ async def test_a_reply_over_http_is_the_reply_in_process(tmp_path: Path) -> None
         assert there.verdict_in == here.verdict_in and there.verdict_out == here.verdict_out
         assert [turn.text for turn in api.generator.admitted[0].conversation.turns] == ["Before", "Hello"]
         assert len(api.generator.admitted) == 1
+
+
+async def test_what_to_change_of_the_decoding_and_the_safety_levels_travel(tmp_path: Path) -> None:
+    options = {"decoding": {"reply_tokens": 7, "temperature": None}, "safety": {"offensive": "high"}}
+    async with running_api(tmp_path) as api, open_remote(api.url, "") as remote:
+        await remote.reply(message("Hello", options=options))
+        assert api.generator.admitted[0].config.max_length == 7
+        with pytest.raises(UserError, match="offensive"):
+            await remote.reply(message("Hello", options={"safety": {"ofensive": "high"}}))
 
 
 async def test_events_arrive_and_leaving_early_cancels(tmp_path: Path) -> None:
@@ -56,6 +68,25 @@ async def test_ratings_exports_resets_and_personas_travel(tmp_path: Path) -> Non
             await remote.use_persona(here, "captian")
 
 
+async def test_a_message_has_one_id_in_the_doors_and_in_the_engines_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="chinwag.http")
+    async with running_api(tmp_path) as api, open_remote(api.url, "") as remote:
+        await remote.reply(message("Hello", message_id="1234"))
+        await remote.reply(message("Hello", message_id="not an id\n"))
+    logged = [json.loads(record.getMessage())["id"] for record in caplog.records if record.name == "chinwag.http"]
+    assert logged[0] == "test-1234" and is_request_id(logged[1])
+
+
+def test_lines_of_a_request_carry_its_id_and_others_none() -> None:
+    record = logging.LogRecord("chinwag", logging.ERROR, "", 0, "storage", (), None)
+    token = request_id.set("abc")
+    assert WithRequestId().filter(record) and record.__dict__["request"] == "[abc] "
+    request_id.reset(token)
+    assert WithRequestId().filter(record) and record.__dict__["request"] == ""
+
+
 async def test_errors_are_the_errors_they_were(tmp_path: Path) -> None:
     slow = FakeGenerator(steps=100_000, step_s=0.002)
     async with running_api(tmp_path, slow, max_queue=1, max_batch=1) as api, open_remote(api.url, "") as remote:
@@ -82,7 +113,7 @@ async def test_another_engine_is_tried_when_one_is_gone_and_a_wrong_key_is_named
             for place in "abcdef":
                 assert (await remote.reply(message("Hello", place=place, message_id="1"))).turn.text
         async with open_remote(api.url, "cw-wrong") as remote:
-            with pytest.raises(UserError, match="CHINWAG_API_KEY"):
+            with pytest.raises(KeyRefused, match="CHINWAG_API_KEY"):
                 await remote.reply(message("Hello"))
     async with open_remote("http://127.0.0.1:9", secret) as remote:
         with pytest.raises(Overloaded, match="out of reach"):

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bot.doors.discord_lanes import LOOP_REPLIES
 from bot.engine import ChatEngine
+from dialogue.errors import StorageError
 from dialogue.turns import Conversation, PersonKey
 from safety.verdict import ALLOW
 from tests.fakes import FakeGenerator, fake_engine
@@ -259,3 +261,77 @@ async def test_a_reply_that_fails_is_a_kind_word_and_no_traceback() -> None:
         world.engine.store.append = broken  # type: ignore[method-assign, assignment]
         await world.ana.send(world.channel, f"{world.mention} hello")
         assert len(world.said()) == 1 and "secret" not in world.said()[0] and "try again" in world.said()[0]
+
+
+async def test_a_bug_is_a_kind_word_too_and_the_log_has_its_place_but_no_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with a_world() as world:
+
+        words = f"my {'secret'} diary"
+
+        def broken(*args: object, **options: object) -> object:
+            raise ValueError(f"cannot handle: {words}")
+
+        world.engine.store.append = broken  # type: ignore[method-assign, assignment]
+        await world.ana.send(world.channel, f"{world.mention} {words}")
+        assert len(world.said()) == 1 and "try again" in world.said()[0]
+    assert "ValueError" in caplog.text and "in broken" in caplog.text and words not in caplog.text
+
+
+async def test_while_the_history_is_out_of_reach_only_those_who_spoke_to_the_bot_are_told() -> None:
+    async with a_world(message_content=True) as world:
+
+        def gone(scope: object) -> object:
+            raise StorageError("no route to 10.0.0.7")
+
+        world.engine.store.settings = gone  # type: ignore[method-assign, assignment]
+        await world.ana.send(world.channel, "hello everybody")
+        assert world.said() == []
+        await world.ana.send(world.channel, f"{world.mention} hello you")
+        assert len(world.said()) == 1 and "try again" in world.said()[0] and "10.0.0.7" not in world.said()[0]
+        assert world.generator.admitted == []
+
+
+async def test_a_button_that_cannot_store_says_so() -> None:
+    async with a_world() as world:
+        await world.ana.send(world.channel, f"{world.mention} hello")
+        message = world.channel.last_message
+        asked = await world.ana.click(message, label="👍")
+
+        def full(*args: object) -> None:
+            raise StorageError("disk /secret/path is full")
+
+        world.engine.store.put_settings = full  # type: ignore[method-assign]
+        told = await world.ana.click(asked.response.message, label="Yes, store my ratings")
+        assert told.ephemeral and "try again" in told.response.content and world.engine.store.ratings() == ()
+
+
+async def test_something_that_answers_every_word_is_left_to_itself() -> None:
+    async with a_world() as world:
+        for number in range(60):
+            await world.ana.send(world.channel, f"{world.mention} and {number}?")
+        said = world.said()
+        assert len(said) == LOOP_REPLIES + 1 and "One thing at a time" in said[-1]
+        assert len(world.generator.admitted) == LOOP_REPLIES
+
+
+async def test_where_the_bot_is_closed_to_somebody_they_cannot_reset_it_or_change_who_it_is() -> None:
+    async with a_world() as world:
+        await world.ana.send(world.channel, f"{world.mention} hello")
+        friends = world.server.create_role("friends")
+        await world.bot.servers.change(world.server.id, {"roles": [friends.id]})
+        for command, options in (("reset", {}), ("persona", {"name": "captain"})):
+            told = await world.ana.slash(world.channel, command, **options)
+            assert "certain roles" in told.response.content
+        key = world.generator.admitted[-1].conversation.key
+        stored = world.engine.store.load(key, last=9)
+        assert len(stored.turns) == 2 and stored.persona is None
+
+
+async def test_why_does_not_show_what_safety_kept_from_being_said() -> None:
+    async with a_world() as world:
+        world.generator.say = lambda conversation: ["You are a fucking idiot.", "Tell me more."]
+        await world.ana.send(world.channel, f"{world.mention} hello")
+        why = (await world.ana.slash(world.channel, "why")).response.content
+        assert "idiot" not in why and "dropped: safety" in why and "Tell me more" in why

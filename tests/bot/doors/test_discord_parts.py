@@ -12,12 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.doors.discord_lanes import Cooldown, LaneFull, Lanes, LoopGuard, Quota, Recent
+pytest.importorskip("discord", reason="no discord.py: pip install 'chinwag[discord]'")
+
+from bot.doors.discord_lanes import LOOP_REPLIES, Cooldown, LaneFull, Lanes, LoopGuard, Quota, Recent
 from bot.doors.discord_render import split_message, without_mentions
+from bot.doors.discord_run import shards_of_this_process
 from bot.doors.discord_server import Servers
-from bot.doors.discord_words import _WORDS, LANGUAGES
+from bot.doors.discord_words import _WORDS, LANGUAGES, sentence_for
 from bot.history.memory_store import MemoryStore
 from bot.history.store import Scope
+from bot.remote import KeyRefused
+from bot.settings import Settings
+from dialogue.errors import ChinwagError, DeadlineExceeded, StorageError, UserError
 
 texts = st.lists(
     st.one_of(st.text(max_size=60), st.sampled_from(["```py\n", "```\n", "\n\n", "word " * 30, "x" * 120, "끝. "])),
@@ -82,17 +88,71 @@ def test_recent_ids_are_new_once() -> None:
     assert [recent.is_new(n) for n in (1, 1, 2, 3, 1)] == [True, False, True, True, True]
 
 
-def test_the_cooldown_and_the_loop_guard_use_the_clock() -> None:
+def test_the_cooldown_uses_the_clock() -> None:
     now = [0.0]
-    cooldown, guard = Cooldown(lambda: now[0]), LoopGuard(lambda: now[0])
+    cooldown = Cooldown(lambda: now[0])
     assert cooldown.allows(1, 2.0) and not cooldown.allows(1, 2.0) and cooldown.allows(2, 2.0)
-    guard.said(5, 1, "hello there")
-    assert not guard.allows(5, 2, "hello there ") and guard.allows(5, 2, "something else")
-    for _ in range(40):
+    now[0] = 2.0
+    assert cooldown.allows(1, 2.0)
+
+
+def test_a_sentence_of_the_bots_own_is_an_echo_and_a_short_word_is_not() -> None:
+    guard = LoopGuard(lambda: 0.0)
+    guard.said(5, 1, "hello there, how have you been?")
+    assert not guard.allows(5, 2, "hello there, how have you been? ") and not guard.says_so(5, 2)
+    assert guard.allows(5, 2, "something else") and guard.allows(6, 2, "hello there, how have you been?")
+    guard.said(5, 1, "haha")
+    assert guard.allows(5, 1, "haha")
+
+
+def test_who_gets_no_end_of_words_is_told_once_and_then_met_with_a_minute_of_silence() -> None:
+    now = [0.0]
+    guard = LoopGuard(lambda: now[0])
+    for _ in range(LOOP_REPLIES):
+        assert guard.allows(5, 1, "more")
         guard.said(5, 1, "x")
-    assert not guard.allows(5, 1, "more") and guard.allows(5, 2, "more")
-    now[0] = 61.0
-    assert cooldown.allows(1, 2.0) and guard.allows(5, 1, "more")
+        now[0] += 1.0
+    assert not guard.allows(5, 1, "more") and guard.allows(5, 2, "more") and guard.allows(6, 1, "more")
+    assert guard.says_so(5, 1) and not guard.says_so(5, 1)
+    guard.said(5, 1, "One thing at a time")
+    now[0] += 58.0
+    assert not guard.allows(5, 1, "more")
+    now[0] += 2.0
+    assert guard.allows(5, 1, "more")
+
+
+def test_an_unhurried_talk_never_ends_in_silence() -> None:
+    now = [0.0]
+    guard = LoopGuard(lambda: now[0])
+    for _ in range(10 * LOOP_REPLIES):
+        assert guard.allows(5, 1, "more")
+        guard.said(5, 1, "x")
+        now[0] += 2.1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KeyRefused("The engine refuses the key in CHINWAG_API_KEY"), "Something went wrong"),
+        (StorageError("disk /secret/path is full"), "Something went wrong"),
+        (DeadlineExceeded("turnstile"), "still answering others"),
+        (UserError("Your message has 9,000 characters"), "9,000"),
+    ],
+)
+def test_people_are_told_what_they_can_put_right_and_nothing_of_the_machine(error: ChinwagError, told: str) -> None:
+    assert told in sentence_for(error, "en")
+    if not isinstance(error, UserError):
+        assert sentence_for(error, "ko") != sentence_for(error, "en")
+
+
+def test_a_process_holds_the_shards_that_it_is_given() -> None:
+    def shards(ids: str, of: int) -> tuple[int, ...] | None:
+        return shards_of_this_process(Settings(discord_shard_ids=ids, discord_shards=of))
+
+    assert shards("", 0) is None and shards("0-2, 5", 6) == (0, 1, 2, 5)
+    for ids, of in (("0-3", 3), ("0", 0), ("one", 4), ("3-1", 4), ("-1", 4)):
+        with pytest.raises(UserError, match="CHINWAG_DISCORD_SHARDS"):
+            shards(ids, of)
 
 
 def test_a_quota_is_a_minute_long_slides_and_counts_what_was_let_in_only() -> None:

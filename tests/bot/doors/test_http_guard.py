@@ -210,6 +210,17 @@ async def test_slow_clients_are_hung_up_on_and_others_are_served_meanwhile(tmp_p
             writer.close()
 
 
+async def test_who_comes_when_all_places_are_taken_is_refused_in_the_form_of_every_refusal(tmp_path: Path) -> None:
+    async with running_api(tmp_path, http_max_connections=2) as api, api.http() as first, api.http() as second:
+        for client in (first, second):
+            assert (await client.get("/health/live")).status_code == 200
+        async with api.http() as third:
+            refused = await third.get("/health/live")
+        assert refused.status_code == 503 and refused.json()["error"]["code"] == "overloaded"
+        assert int(refused.headers["Retry-After"]) >= 1 and refused.headers["Connection"] == "close"
+        assert (await first.get("/health/live")).status_code == 200
+
+
 async def test_requests_carry_an_id_from_end_to_end_and_logs_no_text(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
