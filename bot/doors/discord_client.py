@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import discord
@@ -77,6 +77,7 @@ class ChinwagBot(commands.AutoShardedBot):
 
     def __init__(self, home: Home, *, shard_count: int | None = None, shard_ids: tuple[int, ...] | None = None) -> None:
         """``shard_ids``: those of the ``shard_count`` shards that this process holds; None: all."""
+        some_shards: dict[str, Any] = {"shard_ids": list(shard_ids)} if shard_ids else {}
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,
@@ -86,7 +87,7 @@ class ChinwagBot(commands.AutoShardedBot):
             member_cache_flags=discord.MemberCacheFlags.none(),
             max_messages=1000,
             shard_count=shard_count,
-            shard_ids=shard_ids,
+            **some_shards,
         )
         self.home = home
         self.servers = Servers(home.store)

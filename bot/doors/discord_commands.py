@@ -114,7 +114,8 @@ async def chat(interaction: Interaction, text: app_commands.Range[str, 1, 2000])
                 options={"safety": dict(settings.safety)} if settings.safety else {},
             )
             reply = await bot.reply_to(message)
-            said = without_mentions(f"> {text.replace(chr(10), ' ')[:200]}\n{reply.turn.text}")
+            asked = discord.utils.escape_markdown(text.replace("\n", " ")[:200])  # a fence here would swallow the reply
+            said = without_mentions(f"> {asked}\n{reply.turn.text}")
             sent = await _send_all(interaction, said, reply.turn_id, settings)
             await bot.remember(key, reply.turn_id, tuple(str(each.id) for each in sent))
             bot.count("answered")

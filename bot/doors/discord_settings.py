@@ -9,8 +9,9 @@ import discord
 from discord import app_commands
 
 from bot.doors.discord_lanes import LARGEST_QUOTA
+from bot.doors.discord_render import LIMIT
 from bot.doors.discord_server import ServerSettings
-from bot.doors.discord_words import LANGUAGES
+from bot.doors.discord_words import LANGUAGES, word
 from dialogue.persona_cards import load_persona, persona_names
 from safety.policy import LEVELS, load_policy
 
@@ -82,7 +83,8 @@ async def settings_command(
         changes |= safety_changes(settings, safety_category, safety_level.value if safety_level else DEFAULT)
     if changes:
         settings = await bot_of(interaction).servers.change(interaction.guild_id, changes)
-    await interaction.followup.send(shown(settings), ephemeral=True)
+    reads_all = bot_of(interaction).home.manners.message_content
+    await interaction.followup.send(shown(settings, reads_all=reads_all)[:LIMIT], ephemeral=True)
 
 
 def _checked_persona(name: str) -> str:
@@ -117,8 +119,8 @@ def safety_changes(settings: ServerSettings, category: str, level: str) -> dict[
     return {"safety": levels if level == DEFAULT else {**levels, category: level}}
 
 
-def shown(settings: ServerSettings) -> str:
-    """The settings as lines."""
+def shown(settings: ServerSettings, *, reads_all: bool = True) -> str:
+    """The settings as lines; a word of warning where ``reads_all`` is false and a channel is open all the same."""
 
     def channels(ids: tuple[int, ...]) -> str:
         return " ".join(f"<#{number}>" for number in ids) or "–"
@@ -135,7 +137,8 @@ def shown(settings: ServerSettings) -> str:
         "a person, a minute": str(settings.person_per_minute or "no limit"),
         "a channel, a minute": str(settings.channel_per_minute or "no limit"),
     }
-    return "\n".join(f"**{name}**: {value}" for name, value in rows.items())
+    warning = [] if reads_all or not settings.open_channels else [word("open_needs_intent", settings.language)]
+    return "\n".join([*(f"**{name}**: {value}" for name, value in rows.items()), *warning])
 
 
 @settings_command.autocomplete("persona")

@@ -53,6 +53,12 @@ _WORDS: dict[str, dict[str, str]] = {
         "en": "Only those who may manage the server can change this.",
         "ko": "서버 관리자만 바꿀 수 있어요.",
     },
+    "open_needs_intent": {
+        "en": "Discord shows me mentions only: open channels work once whoever runs me switches the message content "
+        "intent on (CHINWAG_DISCORD_MESSAGE_CONTENT).",
+        "ko": "지금은 멘션만 볼 수 있어요. 열린 채널은 저를 운영하는 사람이 메시지 내용 인텐트를 켜야 "
+        "작동해요 (CHINWAG_DISCORD_MESSAGE_CONTENT).",
+    },
     "servers_only": {"en": "This works on a server only.", "ko": "서버에서만 쓸 수 있어요."},
     "good": {"en": "👍", "ko": "👍"},
     "bad": {"en": "👎", "ko": "👎"},

@@ -213,6 +213,22 @@ async def test_those_who_manage_the_server_choose_and_others_cannot() -> None:
         assert stored["safety"] == {"offensive": "high"}
 
 
+async def test_who_opens_a_channel_that_discord_does_not_show_is_told_so() -> None:
+    for allowed in (True, False):
+        async with a_world(message_content=allowed) as world:
+            boss_role = world.server.create_role("boss", permissions=discord.Permissions(manage_guild=True))
+            boss = world.server.add_member(world.env.create_user("boss"), roles=[boss_role])
+            shown = await boss.slash(world.channel, "settings", open_channel=world.channel)
+            assert ("CHINWAG_DISCORD_MESSAGE_CONTENT" in shown.response.content) is not allowed
+
+
+async def test_what_was_asked_by_command_cannot_swallow_the_answer_in_a_fence() -> None:
+    async with a_world() as world:
+        done = await world.ana.slash(world.channel, "chat", text="look: ``` and ~~this~~")
+        quoted, answer = done.response.content.split("\n", 1)
+        assert quoted.startswith("> ") and "```" not in quoted and answer.startswith("1 turns, last ana: look: ```")
+
+
 async def test_limits_per_person_and_per_channel_are_stored_and_hold_for_messages_and_chat() -> None:
     async with a_world() as world:
         boss_role = world.server.create_role("boss", permissions=discord.Permissions(manage_guild=True))
@@ -267,7 +283,6 @@ async def test_a_bug_is_a_kind_word_too_and_the_log_has_its_place_but_no_words(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with a_world() as world:
-
         words = f"my {'secret'} diary"
 
         def broken(*args: object, **options: object) -> object:
@@ -302,7 +317,7 @@ async def test_a_button_that_cannot_store_says_so() -> None:
         def full(*args: object) -> None:
             raise StorageError("disk /secret/path is full")
 
-        world.engine.store.put_settings = full  # type: ignore[method-assign]
+        world.engine.store.put_settings = full  # type: ignore[method-assign, assignment]
         told = await world.ana.click(asked.response.message, label="Yes, store my ratings")
         assert told.ephemeral and "try again" in told.response.content and world.engine.store.ratings() == ()
 

@@ -22,7 +22,7 @@ from bot.doors.discord_words import _WORDS, LANGUAGES, sentence_for
 from bot.history.memory_store import MemoryStore
 from bot.history.store import Scope
 from bot.remote import KeyRefused
-from bot.settings import Settings
+from bot.settings import load_settings
 from dialogue.errors import ChinwagError, DeadlineExceeded, StorageError, UserError
 
 texts = st.lists(
@@ -147,7 +147,7 @@ def test_people_are_told_what_they_can_put_right_and_nothing_of_the_machine(erro
 
 def test_a_process_holds_the_shards_that_it_is_given() -> None:
     def shards(ids: str, of: int) -> tuple[int, ...] | None:
-        return shards_of_this_process(Settings(discord_shard_ids=ids, discord_shards=of))
+        return shards_of_this_process(load_settings(discord_shard_ids=ids, discord_shards=of))
 
     assert shards("", 0) is None and shards("0-2, 5", 6) == (0, 1, 2, 5)
     for ids, of in (("0-3", 3), ("0", 0), ("one", 4), ("3-1", 4), ("-1", 4)):
