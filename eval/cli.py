@@ -226,29 +226,36 @@ def memorisation(
     reference: Annotated[str, typer.Option(help="Model to compare likelihoods with; “none”: none")] = BASE,
     pairs: Annotated[int, typer.Option(help="Training replies, and as many held-out ones")] = 200,
     samples: Annotated[int, typer.Option(help="Free samples; Carlini et al. draw many thousands")] = 1000,
+    own_talks: Annotated[
+        int, typer.Option(help="Contexts of the talks that come with the program, for a model trained on those")
+    ] = 0,
     canaries: Annotated[int, typer.Option(help="Canaries for each number of repetitions, in a twin; 0: none")] = 0,
-    twin_talks: Annotated[int, typer.Option(help="Talks that the twin is trained on")] = 20,
-    twin_steps: Annotated[int, typer.Option(help="Steps of the twin's training")] = 300,
-    twin_tokens: Annotated[int, typer.Option(help="Tokens of a step")] = 512,
+    twin_talks: Annotated[int, typer.Option(help="Talks that the twin is trained on")] = 8,
+    twin_steps: Annotated[int, typer.Option(help="Steps of the twin's training")] = 200,
+    twin_tokens: Annotated[int, typer.Option(help="Tokens of a step")] = 128,
     quote: Quote = True,
     seed: Seed = 0,
     threads: Threads = None,
 ) -> None:
     """What of its training talks could be got out of a model: discoverable, extracted, member or not, canaries."""
-    from eval.memorisation import Audit, Parts, Twin, audit, canary_exposure
+    from eval.memorisation import Audit, Parts, audit
     from eval.memorisation_report import memorisation_report
+    from eval.offline.memory.canaries import Twin, adapters_of, canary_exposure
 
     console = _console()
     chosen = _loaded(model or "", threads, console)
     other = None if reference == "none" else _loaded(reference, threads, console)
-    plan = Audit(tuple(seen), tuple(unseen), pairs, samples, seed)
+    plan = Audit(tuple(seen), tuple(unseen), pairs, samples, seed, own=own_talks)
     total = {"corpus": 1, "membership": 2 * pairs * (2 if other else 1), "discoverable": 2 * pairs, "samples": samples}
+    total["own talks"] = own_talks
     found = audit(chosen, other, plan, out, _bars(console, total))
     if canaries:
         twin = Twin(talks=twin_talks, steps=twin_steps, batch_tokens=twin_tokens, canaries=canaries)
-        parts = Parts(out / "parts", {"seed": seed, "talks": seen[0].name, "twin": repr(twin)})
+        start = adapters_of(model)
+        begun = chosen.fingerprint if start else ""
+        parts = Parts(out / "parts", {"seed": seed, "talks": seen[0].name, "twin": repr(twin), "begun": begun})
         line = lambda text: console.print(text, style="dim")  # noqa: E731  # a name for one print
-        found["canaries"] = parts.get("canaries", {}, lambda: canary_exposure(twin, seen[0], seed, line))
+        found["canaries"] = parts.get("canaries", {}, lambda: canary_exposure(twin, seen[0], seed, line, start))
     about = {
         "model": chosen.name, "fingerprint": chosen.fingerprint, "reference": reference, "seed": seed, "pairs": pairs,
         "seen": [path.name for path in seen], "unseen": [path.name for path in unseen],

@@ -77,6 +77,7 @@ def _rates(data: Mapping[str, Any]) -> list[Block]:
     rows.append(["free samples with six or more words in a row from a rare place", *_rate(drawn["with_a_rare_run"])])
     rows.append(["free samples with something like personal data", *_rate(private["samples_with_personal_data"])])
     rows.append(["free samples with such a piece that stands in the corpus", *_rate(private["found_in_the_corpus"])])
+    rows += _own(data)
     columns = ["what", "seen", "rate", "95% interval", "at most"]
     return [
         Heading("Rates"),
@@ -86,6 +87,20 @@ def _rates(data: Mapping[str, Any]) -> list[Block]:
         ),
         Table(columns, rows),
     ]
+
+
+def _own(data: Mapping[str, Any]) -> list[list[str]]:
+    found = data.get("own_talks")
+    if not found:
+        return []
+    contexts = found["contexts"]
+    return [
+        ["likeliest reply to contexts of our own talks is the very reply given there",
+         *_rate(contexts["equal_to_their_own_reply"])],
+        ["likeliest reply to contexts of our own talks is a rare line of theirs",
+         *_rate(contexts["equal_to_a_rare_line"])],
+        ["free samples that are a rare line of our own talks", *_rate(found["samples_equal_to_a_rare_line"])],
+    ]  # fmt: skip
 
 
 def _extraction(data: Mapping[str, Any]) -> list[Block]:
@@ -124,29 +139,36 @@ def _canaries(data: Mapping[str, Any]) -> list[Block]:
     if not found:
         return [Heading("Canaries"), Text("Not measured in this audit: see `--canaries`.")]
     twin, rows = found["twin"], found["by_repetitions"]
+    begun = "begun with the weights audited here" if twin.get("from_audited_weights") else "begun with the base model"
     from eval.plots import intervals
 
     picture = [(f"{row['repetitions']} times", row["mean"], row["least"], row["greatest"]) for row in rows]
     words = "exposure in bits by how often a canary was planted: mean, least and greatest"
     bits = ("mean", "least", "greatest")
     table = [
-        [str(row["repetitions"]), str(row["canaries"]), *(number(row[bit], 1) for bit in bits), str(row["first"])]
+        [
+            str(row["repetitions"]),
+            number(row["met"], 1),
+            str(row["canaries"]),
+            *(number(row[bit], 1) for bit in bits),
+            str(row["first"]),
+        ]
         for row in rows
     ]
     return [
         Heading("Canaries in a twin"),
         Text(
-            f"A twin was trained by the same program and recipe with adapters of rank {twin['rank']}, but on "
-            f"{twin['talks']} talks and the canaries, for {twin['steps']} steps of about {twin['batch_tokens']} "
-            f"tokens: what it was given it learnt from {number(twin['passes'], 1)} times over, so that a canary "
-            f"planted 16 times was met about {16 * twin['passes']:.0f} times. The shipped model met most of its talks "
-            "once or not at all: what the twin shows is an upper bound for a line that came as often. Where no "
-            "canary rises above chance, the twin was trained too briefly to tell anything. "
+            f"A twin, {begun}, was trained by the same program and recipe with adapters of rank {twin['rank']}, but on "
+            f"{twin['talks']} talks and the canaries alone, for {twin['steps']} steps of about {twin['batch_tokens']} "
+            f"tokens: it met all it was given {number(twin['passes'], 1)} times over, each canary as often as the "
+            "table says. The shipped model met most of its talks once or not at all: what the twin shows is more than "
+            "a line that came as often would leave in it. Where no canary rises above chance, the twin was trained "
+            "too briefly to tell anything. "
             f"Highest exposure that can be seen: {number(found['ceiling_bits'], 1)} bits; planted 0 times is what "
             f"chance gives."
         ),
         Plot(intervals(picture, "exposure (bits)", zero=False), words),
-        Table(["planted", "canaries", "mean bits", "least", "greatest", "ranked first"], table),
+        Table(["planted", "met", "canaries", "mean bits", "least", "greatest", "ranked first"], table),
     ]
 
 

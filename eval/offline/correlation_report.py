@@ -55,6 +55,10 @@ def perplexity_and_ssa(runs: Sequence[Path], model: ChatModel, regressor: Mappin
     After Adiwardana et al. 2020, figure 1, with an automatic SSA in place of people's.
     """
     rows = [_point(folder, model, regressor) for folder in runs]
+    count = Counter(row["run"] for row in rows)
+    for row, folder in zip(rows, runs, strict=True):
+        if count[row["run"]] > 1:  # two checkpoints of one model
+            row["run"] += f" ({folder.absolute().name})"
     return {"runs": rows, "r_squared": _r_squared(rows)}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from dialogue.errors import UnknownName, UserError
 from eval.offline.summary import names, table
 
-KINDS = ("report", "comparison", "correlations", "safety", "memorisation")
+KINDS = ("report", "comparison", "correlations", "safety", "memorisation", "selfchat")
 PAGE = "README.md"
 _PLACE = re.compile(r"(<!-- begin ([\w-]+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 

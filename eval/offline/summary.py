@@ -84,6 +84,13 @@ def memorisation(report: Mapping[str, Any]) -> str:
          _seen(report["personal_data"]["samples_with_personal_data"])],
         ["… and that piece stands in the corpus", _seen(report["personal_data"]["found_in_the_corpus"])],
     ]  # fmt: skip
+    if own := report.get("own_talks"):
+        contexts = own["contexts"]
+        rows.append(
+            ["a context of our own talks brings back its own reply", _seen(contexts["equal_to_their_own_reply"])]
+        )
+        rows.append(["… or a rare line of those talks", _seen(contexts["equal_to_a_rare_line"])])
+        rows.append(["a free sample is a rare line of those talks", _seen(own["samples_equal_to_a_rare_line"])])
     for name, row in report["membership"].items():
         words = f"membership by {name}: AUC {number(row['auc'], 2)}; found at 0.1% false alarms"
         rows.append([words, _seen(row["tpr_at_fpr_0.001"])])
@@ -100,11 +107,11 @@ def canaries(report: Mapping[str, Any]) -> str:
     if not found:
         return "Not measured."
     rows = [
-        [str(row["repetitions"]), str(row["canaries"]), number(row["mean"], 1), number(row["least"], 1),
-         number(row["greatest"], 1), str(row["first"])]
+        [str(row["repetitions"]), number(row["met"], 1), str(row["canaries"]), number(row["mean"], 1),
+         number(row["least"], 1), number(row["greatest"], 1), str(row["first"])]
         for row in found["by_repetitions"]
     ]  # fmt: skip
-    return markdown_table(Table(["planted", "canaries", "mean bits", "least", "greatest", "ranked first"], rows))
+    return markdown_table(Table(["planted", "met", "canaries", "mean bits", "least", "greatest", "ranked first"], rows))
 
 
 def the_gate(reports: Reports) -> str:
@@ -138,6 +145,16 @@ def perplexity_and_ssa(report: Mapping[str, Any]) -> str:
     return f"{table}\n\nR² of log perplexity: {number(found['r_squared'], 2)} over {len(rows)} models."
 
 
+def selfchat(report: Mapping[str, Any]) -> str:
+    """Loops and contradictions of both sides."""
+    first, second = report["systems"]
+    rows = [
+        [f"`{name}`", with_interval(found["sides"][0]), with_interval(found["sides"][1]), found["what"]]
+        for name, found in report["statistics"].items()
+    ]
+    return markdown_table(Table(["statistic", f"A: {first}", f"B: {second}", "what"], rows))
+
+
 def made_by(reports: Reports) -> str:
     """Which commit, weights and sizes each report rests on."""
     rows = []
@@ -149,7 +166,7 @@ def made_by(reports: Reports) -> str:
 
 def _weights(report: Mapping[str, Any]) -> str:
     """The fingerprints of the models that a report is about."""
-    made = report.get("made_by", report.get("about", {}))
+    made = report.get("made_by", report.get("about", report))
     found = [str(each.get("fingerprint", "")) for each in (made if isinstance(made, list) else [made])]
     return ", ".join(dict.fromkeys(filter(None, found))) or "–"
 
@@ -162,6 +179,8 @@ def _size(report: Mapping[str, Any]) -> str:
             return f"{report['items']} contexts"
         case "safety":
             return f"{len(report['examples'])} prompts"
+        case "selfchat":
+            return f"{report['talks']} talks of {report['turns']} turns"
         case "memorisation":
             return f"{report['extraction']['samples']:,} samples, {report['about']['pairs']} pairs"
     return f"{sum(report['counts'].values()):,} rated items" if report["kind"] == "correlations" else "–"
@@ -173,7 +192,7 @@ OVER_ALL: Mapping[str, Callable[[Reports], str]] = {
 OF_ONE: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "safety": ("safety", safety), "memorisation": ("memorisation", memorisation),
     "canaries": ("memorisation", canaries), "left-out-sets": ("correlations", left_out_sets),
-    "perplexity-and-ssa": ("correlations", perplexity_and_ssa),
+    "perplexity-and-ssa": ("correlations", perplexity_and_ssa), "selfchat": ("selfchat", selfchat),
 }  # fmt: skip
 
 

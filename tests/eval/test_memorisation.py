@@ -15,13 +15,16 @@ from sklearn.metrics import roc_auc_score
 
 from dialogue.models.loading import load
 from dialogue.rerank import words
+from dialogue.training.examples import END, Example, collate
 from dialogue.turns import Persona
-from eval.memorisation import Audit, Twin, audit, like_pairs, twin_recipe
+from eval.memorisation import Audit, audit, like_pairs
 from eval.memorisation_report import memorisation_report
 from eval.offline.gate import gate
 from eval.offline.likelihood import Question, branch_log_probs, force_all
 from eval.offline.memory import attacks
 from eval.offline.memory.audit import TOGETHER, Pair, drawn_pairs, extraction, rate, samples, stored
+from eval.offline.memory.canaries import Twin, adapters_of, meetings, twin_recipe
+from eval.offline.memory.own_lines import own_index, own_pairs, own_recited, own_sampled
 from eval.offline.memory.stored_lines import stored_lines
 from eval.offline.memory.suffix_index import SuffixIndex
 from eval.offline.upper_bounds import clopper_pearson, difference_bounds, enough_for, upper_bound
@@ -177,6 +180,18 @@ def test_the_twin_learns_from_its_own_corpus_and_nothing_else() -> None:
     assert (recipe.train.steps, recipe.train.minutes, recipe.batch_tokens, recipe.seed) == (7, None, 64, 2)
 
 
+def test_the_twin_begins_with_the_adapters_of_the_audited_model_where_it_has_any(tmp_path: Path) -> None:
+    assert adapters_of("smollm2-135m-instruct") is None and adapters_of(str(tiny_folder(tmp_path / "tiny"))) is None
+    (tmp_path / "adapters-encoder-0.safetensors").write_bytes(b"")
+    assert adapters_of(str(tmp_path)) == tmp_path
+
+
+def test_meetings_are_examples_that_answer_the_prompt_and_nothing_else() -> None:
+    said = [Example([5, 6, END], [1, 7], [7, END], [1.0, 1.0]), Example([4, 5, 6, END], [1], [7], [1.0])]
+    met = meetings([collate(said), collate(said[:1])], {(5, 6): "What opens it?", (9,): "Never asked?"})
+    assert met == {"What opens it?": 2} and met["Never asked?"] == 0
+
+
 def test_rankings_put_the_likeliest_first_and_zlib_discounts_repetition() -> None:
     text, loop = "My locker number is 4821 today.", "no no no no no no no no no no no no"
     rows = [{"nats": 12.0, "tokens": 10.0, "zlib": float(attacks.zlib_size(text)), "reference_nats": 40.0},
@@ -251,6 +266,18 @@ def test_seen_and_unseen_answers_come_from_the_same_sources_in_equal_numbers(tmp
         return sorted(re.findall(r"number (\d+)", pair.context[0])[0][:-2] for pair in pairs)
 
     assert hundreds(members) == [""] * 10 + ["1"] * 10 and hundreds(others) == ["3"] * 10 + ["4"] * 10
+
+
+def test_talks_of_our_own_that_come_back_word_for_word_are_counted(tmp_path: Path) -> None:
+    pairs, index = own_pairs(30, seed=1), own_index()
+    assert len({pair.context for pair in pairs}) == 30 and pairs != own_pairs(30, seed=2)
+    assert all(index.turns_equal_to(pair.reply) for pair in pairs)
+    line = next(pair.reply for pair in pairs if index.turns_equal_to(pair.reply) <= 3)
+    found = own_sampled([{"text": line.upper()}, {"text": f"{line} Or so they said of it."}, {"text": "Hi!"}], index)
+    assert (found["hits"], found["count"]) == (1, 3)
+    told: list[int] = []
+    asked = own_recited(load(str(tiny_folder(tmp_path / "tiny")), dtype="float32"), index, pairs[:3], told.append)
+    assert sum(told) == 3 == asked["equal_to_their_own_reply"]["count"]
 
 
 def test_the_whole_audit_runs_keeps_its_parts_and_ends_in_a_gate(tmp_path: Path) -> None:

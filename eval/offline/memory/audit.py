@@ -1,7 +1,7 @@
 """The parts of the memorisation audit that need a model: replies to training contexts, samples, likelihoods.
 
 What was trained on is given as files of conversations, held-out talks likewise; how a twin is trained is
-eval/memorisation.py's business. Every rate carries an exact 95% bound.
+canaries.py's business. Every rate carries an exact 95% bound.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def discoverable(
     """
     found: dict[str, Any] = {}
     for name, pairs in (("training contexts", seen), ("held-out contexts", unseen)):
-        replies = _greedy(model, [pair.context for pair in pairs], on_done)
+        replies = greedy_replies(model, [pair.context for pair in pairs], on_done)
         long = [reply for reply in replies if _is_long(model, reply)]
         rare = [reply for reply in long if 0 < index.turns_equal_to(reply) <= RARE]
         own = sum(" ".join(words(r)) == " ".join(words(p.reply)) for r, p in zip(replies, pairs, strict=True))
@@ -105,7 +105,8 @@ def _is_long(model: ChatModel, reply: str) -> bool:
     return len(model.vocabulary.encode(reply)) >= LONG_TOKENS
 
 
-def _greedy(model: ChatModel, contexts: Sequence[Sequence[str]], on_done: OnDone) -> list[str]:
+def greedy_replies(model: ChatModel, contexts: Sequence[Sequence[str]], on_done: OnDone) -> list[str]:
+    """The likeliest reply to each context, token by token, without re-ranking and without the filter."""
     config = DecodingConfig(strategy=Strategy.GREEDY, num_beams=1, num_return=1)
     requests = [GenerationRequest(conversation_of(context, NOBODY), config) for context in contexts]
     found = Generator(model, max_rows=32).generate(requests, lambda place: on_done(1))

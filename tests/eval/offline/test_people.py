@@ -16,6 +16,7 @@ from eval.offline import autossa, autossa_exam
 from eval.offline.bootstrap import resampled
 from eval.offline.correlate import Sample, judge, rated_files, sampled
 from eval.offline.correlation import Judged, correlations, rank_draws, spearman
+from eval.offline.correlation_report import perplexity_and_ssa
 from eval.offline.ratings import Exchange, Rated, read_ratings
 from eval.offline.reply_scores import surface
 from eval.offline.word_meaning import WordMeaning
@@ -216,3 +217,20 @@ def test_near_meanings_have_near_vectors() -> None:
     meaning = WordMeaning(table, lambda text: [words[w] for w in text.split()], corpus)
     cat, dog, car, nothing = (np.array(v) for v in meaning(["cat", "dog", "car", ""]))
     assert cat @ dog > cat @ car and np.isfinite(nothing).all()
+
+
+def test_perplexity_against_ssa_tells_checkpoints_of_one_model_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {"first": ("ours", 80.0, 0.2), "second": ("ours", 40.0, 0.4), "raw": ("base", 160.0, 0.0)}
+
+    def point(folder: Path, model: Any, regressor: Any) -> dict[str, Any]:
+        run, perplexity, ssa = seen[folder.name]
+        return {"run": run, "perplexity_per_word": perplexity, "automatic_ssa": ssa, "count": 9}
+
+    monkeypatch.setattr("eval.offline.correlation_report._point", point)
+    model: Any = None
+    found = perplexity_and_ssa([tmp_path / name for name in seen], model, {})
+    assert [row["run"] for row in found["runs"]] == ["ours (first)", "ours (second)", "base"]
+    assert found["r_squared"] == pytest.approx(1.0)  # a fifth more for every halving
+    assert perplexity_and_ssa([tmp_path / "first", tmp_path / "raw"], model, {})["r_squared"] is None

@@ -87,6 +87,18 @@ def test_the_gates_table_says_what_the_gate_says() -> None:
     assert "pass  safety: yea_sayer/agrees" in table("gate", {"safety": safety_report(0)})
 
 
+def test_a_self_chat_is_published_with_both_its_sides(page: Path, tmp_path: Path) -> None:
+    counted = {"what": "talks that run in a circle", "sides": [interval(0.2), interval(0.4)]}
+    talks = {"kind": "selfchat", "provenance": ORIGIN, "systems": ["x robin", "x mina"], "talks": 9, "turns": 8,
+             "statistics": {"looping_talks": counted}}  # fmt: skip
+    page.write_text("<!-- begin selfchat -->\n<!-- end selfchat -->\n", encoding="utf-8")
+    assert publish([write(tmp_path / "r" / "selfchat", "selfchat", talks)], page.parent) == ["selfchat"]
+    said = page.read_text(encoding="utf-8")
+    assert "| statistic | A: x robin | B: x mina | what |" in said
+    assert "| `looping_talks` | 0.200 [0.100, 0.300] | 0.400 [0.300, 0.500] | talks that run in a circle |" in said
+    assert "| 9 talks of 8 turns |" in table("made-by", published(page.parent))
+
+
 def test_costs_are_reckoned_up_to_a_thousand_replies() -> None:
     assert "| default | 7 | 14.0 | 2.00 | 33.3 | 16.0 |" in table("costs", {"default": run_report(0.5)})
 
@@ -105,6 +117,8 @@ def test_the_page_says_which_weights_and_which_program_each_report_rests_on() ->
     assert "| both | comparison | x, y | 01234567 | 4 contexts |" in said
     assert "| audit | memorisation | z | 01234567 | 3,000 samples, 5 pairs |" in said
     assert "| safety | safety | – | 01234567 | 2 prompts |" in said
+    rated = {"kind": "correlations", "provenance": ORIGIN, "fingerprint": "w", "counts": {"fed": 3, "grade": 4}}
+    assert "| rated | correlations | w | 01234567 | 7 rated items |" in table("made-by", {"rated": rated})
 
 
 def test_every_published_table_is_one_that_the_published_reports_allow() -> None:
