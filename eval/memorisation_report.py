@@ -162,8 +162,8 @@ def _canaries(data: Mapping[str, Any]) -> list[Block]:
             f"{twin['talks']} talks and the canaries alone, for {twin['steps']} steps of about {twin['batch_tokens']} "
             f"tokens: it met all it was given {number(twin['passes'], 1)} times over, each canary as often as the "
             "table says. The shipped model met most of its talks once or not at all: what the twin shows should be "
-            "more than a line that came as often leaves in it. Where no canary rises above chance, the twin was trained "
-            "too briefly to tell anything. "
+            "more than a line that came as often leaves in it. Where no canary rises above chance, the twin was "
+            "trained too briefly to tell anything. "
             f"Highest exposure that can be seen: {number(found['ceiling_bits'], 1)} bits; planted 0 times is what "
             f"chance gives."
         ),
