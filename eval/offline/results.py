@@ -58,11 +58,17 @@ def measure(metric: Metric, rows: Sequence[Scored], *, resamples: int, seed: int
     """One metric over rows, with its 95% interval over conversations."""
     if metric.whole is not None:
         whole, kept = metric.whole, [row for row in rows if row.reply is not None]
-        return jackknife([row.item.group for row in kept], lambda places: whole([kept[place] for place in places]))
+        found = jackknife([row.item.group for row in kept], lambda places: whole([kept[place] for place in places]))
+        return _of_one_kind(_share(found))
     parts, groups = parts_of(metric, rows)
     assert metric.combine is not None
     found = estimate(parts, groups, metric.combine, times=resamples, seed=seed)
     return _of_one_kind(found) if metric.combine is mean else found
+
+
+def _share(found: Estimate) -> Estimate:
+    """What is counted over all replies is a share; the jackknife's symmetric interval does not know that."""
+    return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
 
 
 def _of_one_kind(found: Estimate) -> Estimate:

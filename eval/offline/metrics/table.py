@@ -122,7 +122,7 @@ VARIETY = (
            whole=lambda s: variety.distinct(_texts(s), 1)),
     Metric("distinct_2", "different word pairs over all pairs", "Li et al. 2016, sec. 5.2", "higher",
            whole=lambda s: variety.distinct(_texts(s), 2)),
-    Metric("unique_replies", "replies that differ from all others, over all", "after Li et al. 2016", "higher",
+    Metric("unique_replies", "different replies over all replies", "after Li et al. 2016", "higher",
            whole=lambda s: variety.unique(_texts(s))),
     Metric("self_repetition", "three-word runs that the reply already had", "Welleck et al. 2020", "lower",
            _of_reply(lambda s: variety.self_repetition(s.reply or "")), mean),

@@ -1,4 +1,4 @@
-"""How varied replies are: distinct n-grams, repetition within a reply, replies said more than once, copying."""
+"""How varied replies are: distinct n-grams, repetition within a reply, replies said again, copying."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def distinct(replies: Sequence[str], n: int) -> float:
 
 
 def unique(replies: Sequence[str]) -> float:
-    """The share of replies that are said only once in the run, letters only; nan without replies."""
+    """Different replies over all replies of the run, letters only; nan without replies."""
     plain = [" ".join(words(reply)) for reply in replies]
     return len(set(plain)) / len(plain) if plain else float("nan")
 

@@ -66,3 +66,15 @@ def test_a_rate_of_which_nothing_was_seen_is_bounded_not_certain() -> None:
     assert (none.value, none.low) == (0.0, 0.0) and none.high == clopper_pearson(0, 40)[1] > 0.08
     some = measure(METRICS["question_rate"], [*rows, replace(rows[0], reply="Why?")], resamples=50, seed=0)
     assert some.value == 1 / 41
+
+
+def test_a_share_over_all_replies_has_an_interval_of_shares() -> None:
+    rows = [
+        replace(answered("everyday_en", n, f"reply number {n}"), item=Item(f"{n}", ("x",), group=f"{n}"))
+        for n in range(40)
+    ]
+    every = measure(METRICS["unique_replies"], rows, resamples=50, seed=0)
+    assert (every.value, every.high) == (1.0, 1.0) and every.low == clopper_pearson(40, 40)[0] < 0.92
+    alike = [replace(row, reply="twice") if n < 2 else row for n, row in enumerate(rows)]
+    most = measure(METRICS["unique_replies"], alike, resamples=50, seed=0)
+    assert most.low < most.value == 0.975 < most.high <= 1.0
