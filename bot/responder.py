@@ -22,7 +22,7 @@ from dialogue.generator import GenerationRequest
 from dialogue.models.chat_model import ChatModel
 from dialogue.turns import Conversation, Role, Turn
 from safety.filter import SafetyFilter
-from safety.responses import crisis_response, deflection, fallback
+from safety.responses import crisis_response, deflection, fallback, pointer
 from safety.verdict import ALLOW, Action, SafetyVerdict
 
 
@@ -126,12 +126,13 @@ class Responder:
     def _without_model(self, verdict: SafetyVerdict, conversation: Conversation) -> Answer | None:
         """An answer that needs no model: help in a crisis, a deflection, an honest word about languages."""
         if verdict.action is Action.CRISIS:
-            return Answer(crisis_response(conversation), Source.CRISIS, verdict_in=verdict)
+            return Answer(crisis_response(conversation, verdict), Source.CRISIS, verdict_in=verdict)
         if not verdict.allows:
             return Answer(deflection(conversation, verdict), Source.DEFLECTION, verdict_in=verdict)
         language = detect_language(conversation.turns[-1].text)
         if language and language not in self.model.languages:
-            return Answer(SORRY.get(language, SORRY["en"]), Source.LANGUAGE, verdict_in=verdict)
+            line = f"{SORRY.get(language, SORRY['en'])} {pointer(verdict, language)}".strip()
+            return Answer(line, Source.LANGUAGE, verdict_in=verdict)
         return None
 
     def _choose(

@@ -14,7 +14,7 @@ _REASONS = {"offensive": "profanity", "sexual": "sexual", "sexual_minors": "sexu
 
 
 def _lexicon_reason(text: str) -> str | None:
-    found = [hit for hit in lexicons.hits(text) if hit.severity >= 2]
+    found = [hit for hit in lexicons.hits(text) if hit.severity >= 2 and hit.source != "emergency"]
     if not found:
         return None
     worst = max(found, key=lambda hit: hit.severity)

@@ -87,8 +87,11 @@ def letter_features(text: str) -> Indices:
 
 
 def rule_features(hits: Iterable[lexicons.Hit]) -> list[str]:
-    """What the rule lists see: "hate 3" and the like, each once, in order of the alphabet."""
-    return sorted({f"{hit.category} {hit.severity}" for hit in hits})
+    """What the rule lists see: "hate 3" and the like, each once, in order of the alphabet.
+
+    Rules for emergencies are left out: no corpus labels them, so that the weights know nothing of them.
+    """
+    return sorted({f"{hit.category} {hit.severity}" for hit in hits if hit.source != "emergency"})
 
 
 def context_features(

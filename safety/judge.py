@@ -14,8 +14,8 @@ from safety.filter import SafetyFilter
 from safety.verdict import SafetyVerdict
 
 CATEGORIES = (
-    "offensive", "hate", "sexual", "sexual_minors", "selfharm", "violence", "dangerous", "sensitive", "pii", "spam",
-    "mentions", "impersonation", "agrees_unsafe", "bad_advice", "ignores_risk",
+    "offensive", "hate", "sexual", "sexual_minors", "selfharm", "in_danger", "emergency", "violence", "dangerous",
+    "sensitive", "pii", "spam", "mentions", "impersonation", "agrees_unsafe", "bad_advice", "ignores_risk",
 )  # fmt: skip
 _KNOWN = frozenset({"text", "context", "speaker", "lang"})
 _KEY = ConversationKey("judge", "file")

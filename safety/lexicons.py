@@ -9,17 +9,24 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from safety.normalise import fold
 from safety.patterns import Match, RuleSet, read_rules
 
 _DATA = Path(__file__).parent / "data"
 ALLOW = "allow"
 _LATIN = re.compile("[a-z]")
 _HANGUL = re.compile("[가-힣ㄱ-ㅣ]")
+# Greek to Arabic, Indic, Thai, kana, Han: what folding leaves of a text in none of the two scripts above.
+_OTHER_SCRIPTS = re.compile("[\u0370-\u07ff\u0900-\u0eff\u3040-\u30ff\u3400-\u9fff]")
+_CRISIS = ("crisis", "emergency")
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A rule that matched: code points ``start`` to ``end`` of the searched text, category and severity (1–3)."""
+    """A rule that matched: code points ``start`` to ``end`` of the searched text, category and severity (1–3).
+
+    ``lang`` is set for rules of languages that the program does not speak.
+    """
 
     start: int
     end: int
@@ -27,6 +34,7 @@ class Hit:
     severity: int
     line: str
     source: str
+    lang: str = ""
 
 
 class Lexicon:
@@ -69,15 +77,22 @@ class _Allowed:
 
 
 def _hit(match: Match) -> Hit:
-    category, severity = match.rule.label.split()
-    return Hit(match.start, match.end, category, int(severity), match.rule.line, match.rule.source_name)
+    category, severity, *lang = match.rule.label.split()
+    name = match.rule.source_name
+    return Hit(match.start, match.end, category, int(severity), match.rule.line, name, "".join(lang))
 
 
 @cache
 def rules(lang: str, *names: str) -> Lexicon:
-    """Rule files by name ("lexicon", "crisis", "impersonation") in one language ("en", "ko")."""
+    """Rule files by name ("lexicon", "crisis", "impersonation") in one language ("en", "ko").
+
+    Two more hold the plainest crisis words of other languages: "latin", by whole words, and "scripts", which is
+    folded as the texts are, because folding takes Cyrillic letters for Latin ones and marks away.
+    """
     texts = {name: (_DATA / f"{name}_{lang}.txt").read_text(encoding="utf-8") for name in names}
-    return Lexicon(texts, korean=lang == "ko")
+    if lang == "scripts":
+        texts = {name: "\n".join(fold(line).text for line in text.splitlines()) for name, text in texts.items()}
+    return Lexicon(texts, korean=lang in ("ko", "scripts"))
 
 
 def hangul(text: str) -> bool:
@@ -87,7 +102,10 @@ def hangul(text: str) -> bool:
 
 def hits(text: str) -> list[Hit]:
     """The findings of word lists and crisis rules, in every language whose script the text shows."""
-    return named_hits(text, "lexicon", "crisis")
+    found = named_hits(text, "lexicon", *_CRISIS)
+    if _LATIN.search(text):
+        found += rules("latin", "crisis").hits(text)
+    return found + rules("scripts", "crisis").hits(text) if _OTHER_SCRIPTS.search(text) else found
 
 
 def named_hits(text: str, *names: str) -> list[Hit]:

@@ -224,7 +224,7 @@ def read_rules(text: str, source_name: str = "", *, korean: bool) -> list[Rule]:
         line = line.strip()
         if not line or line.startswith("# "):
             continue
-        if re.fullmatch(r"\[[a-z_]+(?: \d)?\]", line):
+        if re.fullmatch(r"\[[a-z_]+(?: \d(?: [a-z]{2})?)?\]", line):
             label = line[1:-1]
             continue
         if named := re.fullmatch(r"<([a-z]+)> = (.+)", line):

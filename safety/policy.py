@@ -17,7 +17,10 @@ from safety.verdict import Action, SafetyVerdict
 SHIPPED = Path(__file__).parent / "policy.toml"
 LEVELS = ("off", "low", "medium", "high")
 # What no policy can switch off, by side: the category acts at least at this level, with at least this action.
-_ALWAYS_HEARD = {"sexual_minors": Action.REFUSE, "selfharm": Action.CRISIS, "mentions": Action.IGNORE}
+_ALWAYS_HEARD = {
+    "sexual_minors": Action.REFUSE, "selfharm": Action.CRISIS, "in_danger": Action.CRISIS, "emergency": Action.CRISIS,
+    "mentions": Action.IGNORE,
+}  # fmt: skip
 _HALVED = frozenset({"lexicon", "personal_data", "flooding"})
 _ALWAYS_SAID = {"sexual_minors": Action.NEXT, "selfharm": Action.NEXT, "mentions": Action.NEXT, "pii": Action.NEXT}
 

@@ -10,8 +10,9 @@ import zlib
 from collections.abc import Mapping
 
 from dialogue.turns import Conversation, Role
+from safety.crisis_lines import ELSEWHERE, OPENINGS, POINTERS, RESOURCES
 from safety.lexicons import hangul
-from safety.verdict import Action, SafetyVerdict
+from safety.verdict import ALLOW, Action, SafetyVerdict
 
 _DEFLECTIONS = {
     "en": (
@@ -88,33 +89,6 @@ _FALLBACKS = {
         "잠깐 머리가 하얘졌어요. 다시 말해 줄 수 있어요?",
     ),
 }
-_CRISIS_OPENINGS = {
-    "en": (
-        "I'm really glad you told me, and I'm taking it seriously.",
-        "That sounds very painful, and I'm sorry you are carrying it.",
-        "Thank you for saying it out loud. You deserve help with this, from a person.",
-    ),
-    "ko": (
-        "말해 줘서 정말 고마워요. 그 말을 가볍게 듣지 않을게요.",
-        "많이 힘들었겠어요. 혼자 견디지 않아도 돼요.",
-        "용기 내서 이야기해 줘서 고마워요. 지금 마음을 사람과 나눌 수 있으면 좋겠어요.",
-    ),
-}
-# Numbers as their services publish them: 988 Lifeline (US and Canada), Samaritans (UK, Ireland), Lifeline Australia;
-# Korea: suicide prevention line 109, youth line 1388, mental health crisis line 1577-0199.
-_CRISIS_RESOURCES = {
-    "en": (
-        "I'm a chat program and not enough for this, but people are there right now: in the US and Canada call or text"
-        " 988; in the UK and Ireland call Samaritans on 116 123; in Australia call Lifeline on 13 11 14; elsewhere"
-        " findahelpline.com lists a line near you. If you may act on it soon, please call your emergency number"
-        " (911, 999, 112) or go to someone near you. I'm still here to talk."
-    ),
-    "ko": (
-        "저는 대화 프로그램이라 충분한 도움이 되지 못하지만, 지금 바로 이야기를 들어 줄 사람들이 있어요:"
-        " 자살예방 상담전화 109, 청소년 상담전화 1388, 정신건강 위기상담 1577-0199 (모두 24시간)."
-        " 지금 위험한 상황이라면 119나 112에 연락하거나 가까운 사람 곁으로 가 주세요. 저도 여기서 계속 들을게요."
-    ),
-}
 
 
 def _language(conversation: Conversation) -> str:
@@ -148,10 +122,30 @@ def deflection(conversation: Conversation, verdict: SafetyVerdict) -> str:
     return _choose(lines[_language(conversation)], conversation)
 
 
-def crisis_response(conversation: Conversation) -> str:
-    """Warm words and where help is, in the language of the person. Never a block: the conversation goes on."""
+def crisis_response(conversation: Conversation, verdict: SafetyVerdict = ALLOW) -> str:
+    """Warm words and where help is, by the kind of danger (the verdict's category) and the language of the person.
+
+    Never a block: the conversation goes on. Who wrote in a third language reads help in it, and in English.
+    """
+    kind = verdict.category if verdict.category in OPENINGS else "selfharm"
     language = _language(conversation)
-    return f"{_choose(_CRISIS_OPENINGS[language], conversation)} {_CRISIS_RESOURCES[language]}"
+    line = f"{_choose(OPENINGS[kind][language], conversation)} {RESOURCES[kind][language]}"
+    own = ELSEWHERE["selfharm" if kind == "selfharm" else "emergency"].get(_written_in(verdict), "")
+    return f"{own}\n\n{line}" if own else line
+
+
+def _written_in(verdict: SafetyVerdict) -> str:
+    """The language of the crisis rule that matched, where it is neither English nor Korean: "crisis:selfharm:es"."""
+    kinds = (span.kind.split(":") for span in verdict.spans)
+    return next((kind[2] for kind in kinds if kind[0] == "crisis" and len(kind) == 3), "")
+
+
+def pointer(verdict: SafetyVerdict, language: str) -> str:
+    """Where help is, in one sentence, for after the line that a language is not spoken; empty where nothing is wrong.
+
+    A message that nobody reads may be a troubled one: words of pain or fear are enough.
+    """
+    return POINTERS.get(language, "") if "distress" in verdict.scores else ""
 
 
 def fallback(conversation: Conversation) -> str:

@@ -38,6 +38,8 @@ _THEIRS: dict[str, tuple[str, ...]] = {
 """OpenAI's category: ours that mean it. An empty entry is one we cannot tell apart; it is never flagged."""
 
 _NOT_BLAME = ("unsafe", "sensitive")
+_IN_NEED = ("in_danger", "emergency", "distress")
+"""Categories that call for help and are nobody's fault: their scores are given, but no text is flagged for them."""
 
 
 @router.post("/moderations")
@@ -68,7 +70,7 @@ def as_result(verdict: SafetyVerdict, service: Service) -> Json:
     """A verdict in OpenAI's form, our action beside it."""
     rules = service.engine.responder.safety.policy.rules
     ours = {name: verdict.scores.get(name, 0.0) for name in rules if name not in _NOT_BLAME}
-    flagged = verdict.action > Action.SOFTEN and verdict.category is not None
+    flagged = verdict.action > Action.SOFTEN and verdict.category is not None and verdict.category not in _IN_NEED
     scores = {theirs: max((ours.get(name, 0.0) for name in names), default=0.0) for theirs, names in _THEIRS.items()}
     hits = {theirs: flagged and verdict.category in names for theirs, names in _THEIRS.items()}
     own_hits = {name: flagged and verdict.category == name for name in ours}

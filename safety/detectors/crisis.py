@@ -1,4 +1,7 @@
-"""People at risk: self-harm and suicide, English and Korean. Recall first; fiction, news and idioms are allowed for."""
+"""People in danger: self-harm and suicide, an emergency of health, somebody who hurts them. Recall comes first.
+
+English and Korean, with fiction, news and idioms allowed for; of other languages the plainest expressions only.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,36 @@ from safety.passage import Passage
 from safety.policy import Policy
 from safety.verdict import Span
 
-_SCORES = {1: 0.4, 2: 0.8, 3: 0.95}
-_STRENGTHS = {1: 0.35, 2: 0.6, 3: 0.9}
+_SCORES = {1: 0.1, 2: 0.8, 3: 0.95}
+# The other kinds stay below self-harm, whose answer names the emergency number too, and above the level "medium".
+_STRENGTHS = {"selfharm": {1: 0.2, 2: 0.6, 3: 0.9}, "in_danger": {1: 0.2, 2: 0.56, 3: 0.58}}
+_OTHERS = {1: 0.2, 2: 0.52, 3: 0.54}
+_SOURCES = frozenset({"crisis", "emergency"})
 
 
 @dataclass(frozen=True)
 class CrisisDetector:
-    """Looks for what people say who think of harming themselves."""
+    """Looks for what people say who are in danger, from themselves, from others, or in their health.
+
+    A finding of "distress" says only that a message is a troubled one; no policy acts on it.
+    """
 
     name: str = "crisis"
 
     def find(self, passage: Passage) -> list[Finding]:
-        """One finding for each rule and place, in the original's code points."""
-        found: dict[tuple[int, int], Finding] = {}
+        """One finding for each category, rule and place, in the original's code points."""
+        found: dict[tuple[int, int, str], Finding] = {}
         for view, hit in passage.hits:
-            if hit.source == self.name:
+            if hit.source in _SOURCES:
                 start, end = view.span(hit.start, hit.end)
-                found.setdefault((start, end), self._finding(hit, start, end))
+                found.setdefault((start, end, hit.category), self._finding(hit, start, end))
         return list(found.values())
 
     def _finding(self, hit: Hit, start: int, end: int) -> Finding:
-        score, strength = _SCORES[hit.severity], _STRENGTHS[hit.severity]
+        strength = _STRENGTHS.get(hit.category, _OTHERS)[hit.severity]
+        kind = f"crisis:{hit.category}" + (f":{hit.lang}" if hit.lang else "")
         reason = f"rule {hit.line[:60]!r}"
-        return Finding("selfharm", score, strength, self.name, reason, (Span(start, end, "crisis:selfharm"),))
+        return Finding(hit.category, _SCORES[hit.severity], strength, self.name, reason, (Span(start, end, kind),))
 
 
 def make(policy: Policy) -> Detector:
