@@ -6,8 +6,10 @@ disk when it returns; writers take their lock when they begin, so that none fail
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+from contextlib import suppress
 from enum import Enum, auto
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,10 +55,18 @@ def file_of(url: URL) -> Path:
 
 
 def make_private_file(path: Path) -> None:
-    """Create an empty file that only its owner may read, and its folder; leave an existing file as it is."""
+    """Create an empty file that only its owner may read, and its folder; leave an existing file as it is.
+
+    An existing file is not even opened: closing it again would drop every lock that SQLite holds on it in this process
+    (sqlite.org/howtocorrupt.html, section 2.2), and another program would remove the log that we still write to.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        if not path.exists():
+            with suppress(FileExistsError):  # another program was quicker
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if path.is_dir() or not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise StorageError(f"The history database {path} cannot be opened for writing: {reason}.") from None

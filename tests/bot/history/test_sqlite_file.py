@@ -373,3 +373,35 @@ def test_folders_with_odd_names_work(tmp_path: Path) -> None:
     store.append(HERE, exchange())
     store.close()
     assert check(sqlite_url(folder)).rows["turns"] == 2
+
+
+WRITER = """
+import os, subprocess, sys
+from bot.history.opening import open_store
+from tests.bot.history.makers import ELSEWHERE, HERE, KEY, exchange
+url = sys.argv[1]
+if len(sys.argv) > 2:
+    store = open_store(url, person_key=KEY)
+    store.append(ELSEWHERE, exchange("by the other program"))
+    store.erase(ELSEWHERE.door, ELSEWHERE.place)
+    store.close()
+else:
+    store = open_store(url, person_key=KEY)
+    open_store(url, person_key=KEY).close()
+    store.append(HERE, exchange("before"))
+    subprocess.run([sys.executable, "-c", SCRIPT, url, "other"], check=True)
+    assert store.load(ELSEWHERE, last=9).turns == ()
+    store.append(HERE, exchange("after"))
+    os._exit(0)
+"""
+
+
+def test_a_program_that_is_killed_loses_no_turn_also_where_another_used_the_file_meanwhile(tmp_path: Path) -> None:
+    """On a new file and on one that is there already: SQLite's locks must outlive every look at the file."""
+    root = Path(__file__).parents[3]
+    script = f"SCRIPT = {WRITER!r}\n{WRITER}"
+    for kept in (["before", "after"], ["before", "after"] * 2):
+        subprocess.run([sys.executable, "-c", script, sqlite_url(tmp_path)], cwd=root, check=True)
+        store = open_sqlite(tmp_path)
+        assert [turn.text for turn in store.load(HERE, last=9).turns][::2] == kept
+        store.close()
