@@ -20,6 +20,7 @@ from discord.ext import commands
 
 from bot.doors.discord_buttons import AskConsent, Rate, rating_view
 from bot.doors.discord_lanes import Cooldown, LaneFull, Lanes, LoopGuard, Quota, Recent
+from bot.doors.discord_leaving import leave, note, take_stock
 from bot.doors.discord_render import split_message, without_mentions
 from bot.doors.discord_server import Servers, ServerSettings
 from bot.doors.discord_words import sentence_for, word
@@ -110,9 +111,15 @@ class ChinwagBot(commands.AutoShardedBot):
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """A server that the bot left: its conversations and settings go."""
-        erased = await asyncio.to_thread(self.home.store.erase, DOOR, f"server:{guild.id}/")
-        await self.servers.drop(guild.id)
-        log.info("left server %s: %s", guild.id, erased)
+        await leave(self, guild.id)
+
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        """A new server."""
+        await note(self, guild.id)
+
+    async def on_ready(self) -> None:
+        """Connected: what was left meanwhile goes."""
+        await take_stock(self)
 
     async def on_message(self, message: discord.Message) -> None:
         """Answer a message that is for the bot."""

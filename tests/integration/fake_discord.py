@@ -69,6 +69,7 @@ class FakeDiscord:
     guilds: dict[int, Json] = field(default_factory=dict)
     typing: list[int] = field(default_factory=list)
     typing_fails: bool = False
+    gateway_down: bool = False
     commands: list[Json] = field(default_factory=list)
     syncs: int = 0
     heartbeats: list[float] = field(default_factory=list)
@@ -252,7 +253,9 @@ class FakeDiscord:
             with suppress(ConnectionError, RuntimeError):
                 await session.socket.send_json(packet)
 
-    async def _gateway(self, request: web.Request) -> web.WebSocketResponse:
+    async def _gateway(self, request: web.Request) -> web.StreamResponse:
+        if self.gateway_down:
+            return web.Response(status=503)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         await socket.send_json({"op": 10, "d": {"heartbeat_interval": self.heartbeat_ms}})

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 pytest.importorskip("discord", reason="no discord.py: pip install 'chinwag[discord]'")
 
+from bot.doors.discord_server import scope_of
 from dialogue.turns import ConversationKey
 from tests.fakes import FakeGenerator, holding
 from tests.integration.bot_process import World, a_world
-from tests.integration.fake_discord import CONTENT_INTENT, FakeDiscord, fake_discord
+from tests.integration.fake_discord import APP_ID, CONTENT_INTENT, FakeDiscord, fake_discord
+from tests.ports import lasting_port
 
 pytestmark = pytest.mark.slow
 GUILD, ROOM, DM, ANA, BEN = 1 << 22, 50, 60, 11, 12
@@ -230,6 +233,80 @@ async def test_two_shards_share_the_servers(tmp_path: Path) -> None:
             await discord.until(lambda: all(discord.posted[room] for room in (ROOM, 70, 80)))
             assert {session.shard for session in discord.connected()} == {(0, 2), (1, 2)}
             assert await bot.stop() == 0
+
+
+async def test_a_process_holds_its_shards_only_and_leaves_the_others_to_their_own(tmp_path: Path) -> None:
+    even = 2 << 22
+    async with fake_discord(shards=2) as discord:
+        furnish(discord)
+        discord.add_guild(even, 80)
+        async with a_world(tmp_path, discord) as world:
+            world.store.put_settings(f"discord:app:{APP_ID}:servers", {str(GUILD): True, str(4 << 22): True})
+            world.store.put_settings(scope_of(4 << 22), {"language": "ko"})
+            world.store.put_settings(scope_of(GUILD), {"language": "ko"})
+            async with world.bot(DISCORD_SHARDS="2", DISCORD_SHARD_IDS="0") as bot:
+                await world.ready()
+                await discord.says(80, ANA, "hello")
+                await discord.until(lambda: discord.posted[80])
+                assert [session.shard for session in discord.connected()] == [(0, 2)]
+                await discord.until(lambda: not world.store.settings(scope_of(4 << 22)))
+                assert world.store.settings(scope_of(GUILD)) == {"language": "ko"}
+                assert await bot.stop() == 0, bot.said
+
+
+async def test_a_server_that_was_left_while_the_bot_was_stopped_is_deleted_at_the_next_start(tmp_path: Path) -> None:
+    async with fake_discord() as discord:
+        furnish(discord)
+        discord.add_guild(GUILD + 1, 70)
+        room = ConversationKey("discord", f"server:{GUILD}/{ROOM}")
+        other = ConversationKey("discord", f"server:{GUILD + 1}/70")
+        async with a_world(tmp_path, discord) as world:
+            async with world.bot():
+                await world.ready()
+                for place in (ROOM, 70):
+                    await discord.says(place, ANA, "hello")
+                await discord.until(lambda: discord.posted[ROOM] and discord.posted[70])
+                noted = f"discord:app:{APP_ID}:servers"
+                await discord.until(lambda: set(world.store.settings(noted)) == {str(GUILD), str(GUILD + 1)})
+            assert world.store.load(room, last=9).turns and world.store.load(other, last=9).turns
+            del discord.guilds[GUILD]
+            async with world.bot():
+                await discord.until(lambda: set(world.store.settings(noted)) == {str(GUILD + 1)})
+            assert not world.store.load(room, last=9).turns and world.store.load(other, last=9).turns
+
+
+async def test_the_health_page_tells_a_lost_connection_and_that_it_is_back(tmp_path: Path) -> None:
+    port = lasting_port()
+
+    async def status() -> int:
+        with suppress(httpx.HTTPError):
+            return (await client.get(f"http://127.0.0.1:{port}/health/ready")).status_code
+        return 0
+
+    async def becomes(wanted: int) -> None:
+        async with asyncio.timeout(120):
+            while await status() != wanted:  # noqa: ASYNC110 - another process is asked
+                await asyncio.sleep(0.05)
+
+    async with fake_discord() as discord, a_world(tmp_path, discord) as world, httpx.AsyncClient() as client:
+        furnish(discord)
+        async with world.bot(DISCORD_HEALTH_PORT=str(port)):
+            await becomes(200)
+            assert "chinwag_discord_servers 1" in (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+            discord.gateway_down = True
+            await discord.hang_up(4000)
+            await becomes(503)
+            assert (await client.get(f"http://127.0.0.1:{port}/health/live")).status_code == 200
+            discord.gateway_down = False
+            await becomes(200)
+
+
+async def test_without_a_network_the_start_ends_with_one_clear_sentence(tmp_path: Path) -> None:
+    async with fake_discord() as discord, a_world(tmp_path, discord) as world:
+        bot = await world.start(DISCORD_API_URL="http://127.0.0.1:9")
+        async with asyncio.timeout(200):
+            assert await bot.process.wait() == 1
+        assert "cannot be reached" in bot.said.strip().splitlines()[-1] and "Traceback" not in bot.said
 
 
 async def test_stopping_finishes_what_is_under_way_and_refuses_what_waits(tmp_path: Path) -> None:
