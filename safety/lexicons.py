@@ -100,12 +100,21 @@ def hangul(text: str) -> bool:
     return _HANGUL.search(text) is not None
 
 
-def hits(text: str) -> list[Hit]:
-    """The findings of word lists and crisis rules, in every language whose script the text shows."""
+def other_scripts(text: str) -> bool:
+    """Whether a text, as it was written, has letters that are neither Latin nor Hangul."""
+    return _OTHER_SCRIPTS.search(text) is not None
+
+
+def hits(text: str, *, foreign: bool | None = None) -> list[Hit]:
+    """The findings of word lists and crisis rules, in every language whose script the text shows.
+
+    ``foreign`` says whether it had other scripts before it was folded, which can leave Latin letters alone.
+    """
     found = named_hits(text, "lexicon", *_CRISIS)
     if _LATIN.search(text):
         found += rules("latin", "crisis").hits(text)
-    return found + rules("scripts", "crisis").hits(text) if _OTHER_SCRIPTS.search(text) else found
+    foreign = other_scripts(text) if foreign is None else foreign
+    return found + rules("scripts", "crisis").hits(text) if foreign else found
 
 
 def named_hits(text: str, *names: str) -> list[Hit]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dialogue.turns import Conversation, Role, Turn
-from safety.lexicons import Hit, hangul, hits
+from safety.lexicons import Hit, hangul, hits, other_scripts
 from safety.normalise import View, fold, views
 
 _ADDRESSED = re.compile(
@@ -79,7 +79,8 @@ class Passage:
     @cached_property
     def hits(self) -> tuple[tuple[View, Hit], ...]:
         """What word lists and crisis rules find, with the view each was found in."""
-        return tuple((view, hit) for view in self.views for hit in hits(view.text))
+        foreign = other_scripts(self.text[:WHOLE])
+        return tuple((view, hit) for view in self.views for hit in hits(view.text, foreign=foreign))
 
     @cached_property
     def addressed(self) -> bool:
