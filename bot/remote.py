@@ -10,8 +10,9 @@ import asyncio
 import json
 import logging
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -25,6 +26,7 @@ from dialogue.turns import ConversationKey, Persona, PersonKey
 
 log = logging.getLogger("chinwag")
 Json = dict[str, Any]
+_OUT_OF_REACH = "The chatbot is out of reach right now; try again in a moment."
 _SLACK_S = 5.0
 """Beyond a message's deadline the engine's own answer about it is still waited for."""
 
@@ -62,9 +64,18 @@ class RemoteEngine:
         return Export(answer["data"])
 
     async def forget(self, person: PersonKey) -> Forgotten:
-        """See Engine."""
-        answer = await self._post("forget", {"door": person.door, "person": person.name}, str(person))
-        return Forgotten(answer["counts"])
+        """See Engine. Every engine is told: one of them may be answering this person, and must not store it."""
+        counts: Counter[str] = Counter()
+        reached = 0
+        for url in self._urls:
+            with suppress(_OutOfReach):
+                body = {"door": person.door, "person": person.name}
+                async with self._request("forget", body, url, self._timeout_s) as response:
+                    counts.update((await response.json())["counts"])
+                    reached += 1
+        if not reached:
+            raise Overloaded(_OUT_OF_REACH, retry_after_s=5.0)
+        return Forgotten(dict(counts))
 
     async def reset(self, key: ConversationKey) -> None:
         """See Engine."""
@@ -87,7 +98,7 @@ class RemoteEngine:
                     return answer
             except _OutOfReach:
                 await asyncio.sleep(0.05)
-        raise Overloaded("The chatbot is out of reach right now; try again in a moment.", retry_after_s=5.0)
+        raise Overloaded(_OUT_OF_REACH, retry_after_s=5.0)
 
     def _order(self, about: str) -> list[str]:
         start = zlib.crc32(about.encode("utf-8", "replace")) % len(self._urls)

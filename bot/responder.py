@@ -131,7 +131,7 @@ class Responder:
             return Answer(deflection(conversation, verdict), Source.DEFLECTION, verdict_in=verdict)
         language = detect_language(conversation.turns[-1].text)
         if language and language not in self.model.languages:
-            line = f"{SORRY.get(language, SORRY['en'])} {pointer(verdict, language)}".strip()
+            line = f"{SORRY.get(language, SORRY['en'])} {pointer(conversation, verdict, language)}".strip()
             return Answer(line, Source.LANGUAGE, verdict_in=verdict)
         return None
 

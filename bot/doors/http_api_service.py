@@ -93,6 +93,8 @@ class Allowed:
         key = self.checked(service, bearer)
         request.state.key_name = key.name
         if self.scope == "engine":  # a door of ours: it limits its own people, and the queue is bounded anyway
+            if key.requests_per_minute is not None:
+                service.limits.take(key)
             yield key
             return
         service.limits.take(key)

@@ -13,12 +13,13 @@ pytest.importorskip("aiohttp", reason="no aiohttp: pip install 'chinwag[discord]
 
 from bot.doors.http_api_keys import add_key
 from bot.exchange import Feedback
+from bot.history.memory_store import MemoryStore
 from bot.remote import KeyRefused, open_remote
 from bot.request_id import WithRequestId, is_request_id, request_id
 from dialogue.errors import DeadlineExceeded, Overloaded, UserError
 from dialogue.turns import ConversationKey, PersonKey, Role, Turn
 from tests.bot.doors.http_helpers import running_api
-from tests.fakes import FakeGenerator, message, until
+from tests.fakes import FakeGenerator, holding, message, until
 
 
 async def test_a_reply_over_http_is_the_reply_in_process(tmp_path: Path) -> None:
@@ -85,6 +86,26 @@ def test_lines_of_a_request_carry_its_id_and_others_none() -> None:
     assert WithRequestId().filter(record) and record.__dict__["request"] == "[abc] "
     request_id.reset(token)
     assert WithRequestId().filter(record) and record.__dict__["request"] == ""
+
+
+async def test_forgetting_reaches_every_engine_and_says_once_what_went(tmp_path: Path) -> None:
+    store, busy = MemoryStore(), holding()
+    async with (
+        running_api(tmp_path, store=store) as idle,
+        running_api(tmp_path, busy, store=store) as answering,
+        open_remote(f"{idle.url},http://127.0.0.1:9,{answering.url}", "") as remote,
+        open_remote(answering.url, "") as other,
+    ):
+        await idle.service.engine.reply(message("I collect purple umbrellas", place="before"))
+        asked = asyncio.create_task(other.reply(message("and red ones", message_id="m1")))
+        await until(lambda: bool(busy.live))
+        forgetting = asyncio.create_task(remote.forget(PersonKey("test", "ana")))
+        assert (await forgetting).counts["turns"] == 2
+        busy.let_go()
+        with pytest.raises(UserError, match="forget"):
+            await asked
+        assert "umbrellas" not in str((await remote.export(PersonKey("test", "ana"))).data)
+        assert store.load(ConversationKey("test", "here"), last=9).turns == ()
 
 
 async def test_errors_are_the_errors_they_were(tmp_path: Path) -> None:

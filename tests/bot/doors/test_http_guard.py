@@ -126,6 +126,18 @@ async def test_limits_hold_over_the_wire_and_are_freed_again(tmp_path: Path) -> 
             assert sorted(answer.status_code for answer in answers) == [200, 200, 429, 429, 429]
 
 
+async def test_an_engine_key_has_no_limit_but_its_own(tmp_path: Path) -> None:
+    names = {"own": 2, "none": None}
+    keys = {name: add_key(tmp_path / "api-keys.toml", name, frozenset({"engine"}), n) for name, n in names.items()}
+    reset = {"door": "discord", "place": "dm:1"}
+    async with running_api(tmp_path, http_requests_per_minute=1) as api, api.http() as client:
+        seen = {
+            name: [(await client.post("/engine/reset", json=reset, headers=bearer(key))).status_code for _ in range(4)]
+            for name, key in keys.items()
+        }
+    assert seen == {"own": [200, 200, 429, 429], "none": [200] * 4}
+
+
 def test_without_keys_only_loopback_is_served() -> None:
     for host in ("127.0.0.1", "localhost", "::1", "127.8.9.1"):
         refuse_open_door(host, has_keys=False)
