@@ -186,11 +186,23 @@ ELSEWHERE = {
         "hi": "यह आपात स्थिति हो सकती है: अभी 112 पर फ़ोन करें। मैं केवल एक प्रोग्राम हूँ और इसका आकलन नहीं कर सकता।",
     },
 }
-# After the line that the program does not speak a language, where the message may be a troubled one.
+# For after the line that the program does not speak a language: what nobody reads may come from somebody in need.
 POINTERS = {
-    "ko": (
-        "혹시 아프거나 위험하거나 많이 힘든 상황이라면 기다리지 말고 119(응급), 112(경찰), 109(자살"
-        "예방 상담, 24시간)에"
-        " 전화해 주세요."
-    ),
+    "en": "If you are in danger or unwell, please call your emergency number; findahelpline.com lists help lines.",
+    "ko": "급하거나 아프거나 많이 힘들다면 기다리지 말고 전화하세요: 119 응급, 112 경찰, 109 자살예방 상담(24시간).",
+    "ja": "危険なときや具合が悪いときは、119（警察は110）に電話してください。"
+    "つらいときは「いのちの電話」0120-783-556へ。",
+    "zh": "如果你有危险或身体不适，请拨打当地急救电话；心里难受时可在 findahelpline.com 找到求助热线。",
+    "ru": "Если вам плохо или вы в опасности, звоните 112; линии помощи: findahelpline.com.",
+    "el": "Αν κινδυνεύεις ή δεν είσαι καλά, κάλεσε το 112· γραμμές βοήθειας: findahelpline.com.",
+    "ar": "إذا كنت في خطر أو متعبًا فاتصل برقم الطوارئ في بلدك؛ خطوط المساعدة على findahelpline.com.",
+    "he": "אם יש סכנה או שאינך מרגיש טוב, התקשר למספר החירום (100, 101); קווי עזרה: findahelpline.com.",
+    "th": "ถ้าคุณตกอยู่ในอันตรายหรือไม่สบาย โปรดโทรเบอร์ฉุกเฉิน สายช่วยเหลือดูได้ที่ findahelpline.com",
+    "hi": "अगर आप ख़तरे में हैं या तबीयत ठीक नहीं है, तो 112 पर फ़ोन करें; सहायता लाइनें: findahelpline.com.",
+    "es": "Si estás en peligro o te encuentras mal, llama al 112 o al 911; líneas de ayuda: findahelpline.com.",
+    "fr": "Si tu es en danger ou que tu vas mal, appelle le 112 ; lignes d'écoute : findahelpline.com.",
+    "de": "Wenn du in Gefahr bist oder es dir schlecht geht, wähle 112; Hilfetelefone nennt findahelpline.com.",
+    "it": "Se sei in pericolo o stai male, chiama il 112; linee di aiuto: findahelpline.com.",
+    "pt": "Se você está em perigo ou passando mal, ligue 112 (Brasil: 192); linhas de ajuda: findahelpline.com.",
+    "nl": "Als je in gevaar bent of je niet goed voelt, bel 112; hulplijnen staan op findahelpline.com.",
 }

@@ -140,12 +140,15 @@ def _written_in(verdict: SafetyVerdict) -> str:
     return next((kind[2] for kind in kinds if kind[0] == "crisis" and len(kind) == 3), "")
 
 
-def pointer(verdict: SafetyVerdict, language: str) -> str:
-    """Where help is, in one sentence, for after the line that a language is not spoken; empty where nothing is wrong.
+def pointer(conversation: Conversation, verdict: SafetyVerdict, language: str) -> str:
+    """Where help is, in one sentence, for after the line that a language is not spoken; else an empty text.
 
-    A message that nobody reads may be a troubled one: words of pain or fear are enough.
+    Nobody reads such a message, and rules hear only a part of what people in need say. So it is said once in a
+    conversation, and again wherever a message has words of pain or fear.
     """
-    return POINTERS.get(language, "") if "distress" in verdict.scores else ""
+    line = POINTERS.get(language, POINTERS["en"])
+    known = any(line in turn.text for turn in conversation.turns if turn.role is Role.BOT)
+    return line if not known or "distress" in verdict.scores else ""
 
 
 def fallback(conversation: Conversation) -> str:
