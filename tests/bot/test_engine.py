@@ -116,6 +116,16 @@ async def test_an_honest_line_answers_a_language_that_the_model_does_not_speak()
     assert not generator.admitted
 
 
+async def test_a_person_in_danger_is_never_merely_asked_to_write_english() -> None:
+    async with fake_engine() as engine:
+        in_danger = await engine.reply(message("지금 손에 약을 들고 있어."))
+        unwell = await engine.reply(message("가슴이 너무 아프고 왼팔이 저려."))
+        unread = await engine.reply(message("오늘 뭐 했어?", place="elsewhere"))
+    assert in_danger.source is unwell.source is Source.CRISIS
+    assert unread.source is Source.LANGUAGE
+    assert all("119" in reply.turn.text for reply in (in_danger, unwell, unread))
+
+
 async def test_the_same_message_delivered_twice_is_answered_once() -> None:
     store, generator = MemoryStore(), FakeGenerator()
     async with fake_engine(generator, store=store) as engine:
