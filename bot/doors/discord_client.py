@@ -265,6 +265,9 @@ class ChinwagBot(commands.AutoShardedBot):
         )
         async with typing_in(message.channel):
             reply = await self.reply_to(incoming)
+        if message.guild and self.get_guild(message.guild.id) is None:  # removed from the server meanwhile
+            await leave(self, message.guild.id)
+            return
         sent = await self.deliver(message.channel, reply, settings, message)
         await self.remember(key, reply.turn_id, (f"to:{message.id}", *(str(each.id) for each in sent)))
         self.loops.said(message.channel.id, message.author.id, reply.turn.text)

@@ -12,6 +12,7 @@ import pytest
 
 from bot.doors.discord_lanes import LOOP_REPLIES
 from bot.engine import ChatEngine
+from bot.exchange import IncomingMessage, Reply
 from dialogue.errors import StorageError
 from dialogue.turns import Conversation, PersonKey
 from safety.verdict import ALLOW
@@ -264,6 +265,23 @@ async def test_leaving_a_server_deletes_its_talk_and_settings_and_no_others() ->
         await world.bot.on_guild_remove(guild)
         assert world.engine.store.record(1) is None and world.engine.store.record(3) is not None
         assert world.engine.store.settings(f"discord:server:{world.server.id}") == {}
+
+
+async def test_who_removes_the_bot_while_it_answers_leaves_nothing_behind() -> None:
+    async with a_world() as world:
+        guild = world.bot.get_guild(world.server.id)
+        assert guild is not None
+        answer = world.engine.reply
+
+        async def removed_meanwhile(message: IncomingMessage) -> Reply:
+            world.bot._connection._remove_guild(guild)
+            await world.bot.on_guild_remove(guild)
+            return await answer(message)
+
+        world.engine.reply = removed_meanwhile  # type: ignore[method-assign]
+        await world.ana.send(world.channel, f"{world.mention} hello")
+        assert len(world.generator.admitted) == 1 and world.said() == []
+        assert world.engine.store.record(1) is None
 
 
 async def test_a_reply_that_fails_is_a_kind_word_and_no_traceback() -> None:
