@@ -9,30 +9,24 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import discord
 from discord.ext import commands
 
 from bot.doors.discord_buttons import AskConsent, Rate, rating_view
+from bot.doors.discord_home import Home
 from bot.doors.discord_lanes import Cooldown, LaneFull, Lanes, LoopGuard, Quota, Recent
 from bot.doors.discord_leaving import leave, note, take_stock
 from bot.doors.discord_render import split_message, without_mentions
 from bot.doors.discord_server import Servers, ServerSettings
+from bot.doors.discord_typing import typing_in
 from bot.doors.discord_words import sentence_for, word
 from bot.doors.wordless import wordless
-from bot.exchange import Engine, IncomingMessage, Reply
-from bot.history.store import HistoryStore
-from bot.rating_form import DEFAULT_FORM, RatingForm
+from bot.exchange import IncomingMessage, Reply
 from dialogue.errors import ChinwagError
 from dialogue.turns import ConversationKey, PersonKey, Role, Turn
-
-if TYPE_CHECKING:
-    from bot.doors.metrics import Metrics
 
 log = logging.getLogger("chinwag.discord")
 DOOR = "discord"
@@ -40,29 +34,6 @@ CHAIN = 4
 """Messages of a reply chain that are read as context, at most."""
 
 Place = discord.abc.Messageable
-
-
-@dataclass(frozen=True, slots=True)
-class Manners:
-    """How the bot behaves where a server chose nothing."""
-
-    timeout_s: float = 60.0
-    cooldown_s: float = 1.5
-    channel_queue: int = 5
-    retention_days: int = 90
-    message_content: bool = False
-
-
-@dataclass(slots=True)
-class Home:
-    """What the client needs of the rest of the program."""
-
-    engine: Engine
-    store: HistoryStore
-    manners: Manners = field(default_factory=Manners)
-    form: RatingForm = DEFAULT_FORM
-    metrics: Metrics | None = None
-    """Where the engine is in this process; a remote one counts for itself."""
 
 
 def intents(message_content: bool) -> discord.Intents:
@@ -353,22 +324,6 @@ class ChinwagBot(commands.AutoShardedBot):
             return await message.channel.fetch_message(reference.message_id)
         except discord.HTTPException:
             return None
-
-
-@asynccontextmanager
-async def typing_in(place: Place) -> AsyncIterator[None]:
-    """The typing indicator beside the work: where Discord refuses or delays it, the answer comes all the same."""
-    showing = asyncio.create_task(_type_in(place))
-    try:
-        yield
-    finally:
-        showing.cancel()
-
-
-async def _type_in(place: Place) -> None:
-    with suppress(discord.HTTPException, aiohttp.ClientError, OSError):
-        async with place.typing():
-            await asyncio.Event().wait()  # discord.py renews the indicator until this is cancelled
 
 
 def key_of(channel: Place, guild: discord.Guild | None) -> ConversationKey:

@@ -15,7 +15,8 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
 from bot.bootstrap import open_engine, open_history
-from bot.doors.discord_client import ChinwagBot, Home, Manners
+from bot.doors.discord_client import ChinwagBot
+from bot.doors.discord_home import Home, Manners
 from bot.doors.metrics import Metrics
 from bot.doors.signals import stopping
 from bot.rating_form import RatingForm

@@ -59,7 +59,8 @@ def say(conversation: Conversation) -> list[str]:
 async def a_world(*, message_content: bool = False) -> AsyncIterator[World]:
     """simcord's clock belongs to the task it is entered in: tests enter it themselves. Its time is not the model
     thread's, hence no deadline."""
-    from bot.doors.discord_client import ChinwagBot, Home, Manners
+    from bot.doors.discord_client import ChinwagBot
+    from bot.doors.discord_home import Home, Manners
 
     generator = FakeGenerator(say)
     async with fake_engine(generator) as engine:
@@ -368,3 +369,18 @@ async def test_why_does_not_show_what_safety_kept_from_being_said() -> None:
         await world.ana.send(world.channel, f"{world.mention} hello")
         why = (await world.ana.slash(world.channel, "why")).response.content
         assert "idiot" not in why and "dropped: safety" in why and "Tell me more" in why
+
+
+async def test_the_metrics_of_a_bot_with_an_engine_of_its_own_tell_of_both() -> None:
+    pytest.importorskip("prometheus_client")
+    from bot.doors.discord_run import metrics_text
+    from bot.doors.metrics import Metrics
+
+    async with a_world() as world:
+        world.bot.home.metrics = Metrics()
+        world.bot.home.metrics.watch(world.engine.responder)
+        await world.ana.send(world.channel, f"{world.mention} hello")
+        await world.ana.slash(world.channel, "chat", text="hello")
+        text = metrics_text(world.bot)
+    assert 'chinwag_discord_messages_total{kind="answered"} 2' in text
+    assert 'chinwag_replies_total{door="discord",source="model"} 2.0' in text and "chinwag_queue_waiting" in text
