@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from safety.concepts import Found, concepts
 from safety.normalise import fold
 from safety.patterns import Match, RuleSet, read_rules
 
@@ -82,6 +83,11 @@ def _hit(match: Match) -> Hit:
     return Hit(match.start, match.end, category, int(severity), match.rule.line, name, "".join(lang))
 
 
+def _combined(found: Found) -> Hit:
+    category, severity = found.combination.label.split()
+    return Hit(found.start, found.end, category, int(severity), found.combination.line, _CRISIS[1])
+
+
 @cache
 def rules(lang: str, *names: str) -> Lexicon:
     """Rule files by name ("lexicon", "crisis", "impersonation") in one language ("en", "ko").
@@ -112,7 +118,9 @@ def hits(text: str, *, foreign: bool | None = None) -> list[Hit]:
     """
     found = named_hits(text, "lexicon", *_CRISIS)
     if _LATIN.search(text):
-        found += rules("latin", "crisis").hits(text)
+        found += rules("latin", "crisis").hits(text) + [_combined(f) for f in concepts("en").find(text)]
+    if hangul(text):
+        found += [_combined(f) for f in concepts("ko").find(text)]
     foreign = other_scripts(text) if foreign is None else foreign
     return found + rules("scripts", "crisis").hits(text) if foreign else found
 
