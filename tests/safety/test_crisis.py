@@ -3,8 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dialogue.turns import Conversation, Role, Turn
+from safety.concepts import Concepts
 from safety.corpus_filter import make_filter
 from safety.filter import SafetyFilter, load_filter
 from safety.judge import judge, request
@@ -133,11 +136,38 @@ def test_the_bot_may_speak_of_an_emergency(say: Judge) -> None:
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
-@pytest.mark.parametrize("name", ["implicit", "danger_fresh"])
-def test_lines_the_rules_were_made_by_stay_caught(safety: SafetyFilter, name: str, lang: str) -> None:
+@pytest.mark.parametrize(("name", "share"), [("implicit", 0.95), ("danger_fresh", 0.9), ("danger_plain", 0.8)])
+def test_lines_that_were_caught_stay_caught(safety: SafetyFilter, name: str, share: float, lang: str) -> None:
     lines = list(read_lines(HERE / f"{name}_{lang}.txt"))
-    assert len(lines) >= 40
-    assert sum(met(safety, line) for line in lines) >= 0.9 * len(lines)
+    assert len(lines) >= 20
+    assert sum(met(safety, line) for line in lines) >= share * len(lines)
+
+
+def test_words_near_each_other_mean_danger_in_any_order(hear: Judge) -> None:
+    assert hear("the whole box of mom's pills, i swallowed it").action is Action.CRISIS
+    assert hear("a picture in my underwear is what the coach wants me to send").action is Action.CRISIS
+    assert hear("on the railing of the bridge he is standing").action is Action.CRISIS
+    assert hear("we took photos standing at the railing").action is Action.ALLOW
+    assert hear("락스를 일부러 마셨어").category == "selfharm"
+
+
+def test_a_combination_of_unknown_concepts_is_told_at_once() -> None:
+    with pytest.raises(ValueError, match="flies"):
+        Concepts("pigs = pig pigs\n[selfharm 3]\npigs + flies", korean=False)
+
+
+@given(st.lists(st.sampled_from(["pig", "pigs", "fly", "flies", "tree", "."]), max_size=30))
+def test_a_combination_is_found_where_both_stand_near_and_nothing_excuses(words: list[str]) -> None:
+    known = Concepts("pigs = pig*\nfly = fly flies\ntree = tree\n[selfharm 3]\npigs + fly - tree", korean=False)
+    text = " ".join(words)
+    found = known.find(text)
+    assert len(found) <= 1
+    if "tree" not in words:
+        near = len(text) <= 90 and any(w.startswith("pig") for w in words) and {"fly", "flies"} & set(words)
+        assert found or not near
+    for hit in found:
+        assert {"pig"} <= {w[:3] for w in text[hit.start : hit.end].split()}
+        assert hit.end - hit.start <= 90
 
 
 @pytest.mark.parametrize("name", ["ordinary_en", "ordinary_ko", "ordinary_fresh"])
