@@ -102,7 +102,7 @@ def _has_phrase(text: str, phrase: str) -> bool:
 def _with_pmi(
     candidates: Sequence[Candidate], conversation: Conversation, weight: float, scorer: Scorer
 ) -> list[Candidate]:
-    """Candidates with ``pmi`` = log p(r|c) − λ log p(r) per token, against bland replies (Li et al. 2016, MMI-antiLM)."""
+    """Candidates with ``pmi`` = log p(r|c) − λ log p(r) per token (Li et al. 2016, MMI-antiLM), against bland ones."""
     alone = scorer(candidates, conversation)
     return [
         replace(c, features={**c.features, "log_prob_alone": a, "pmi": c.features["mean_log_prob"] - weight * a})
