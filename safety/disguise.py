@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from safety import hangul
-from safety.lexicons import rules
+from safety.lexicons import read_with
 from safety.normalise import View
 from safety.patterns import literals
 
@@ -248,7 +248,7 @@ _KOREAN: tuple[tuple[str, Callable[[str], Iterable[Edit]]], ...] = (
 @cache
 def _listed_words() -> frozenset[str]:
     """The single words of the English rules, from severity 2 on."""
-    listed = [r for r in rules("en", "lexicon", "crisis").rules if r.label[-1] in "23"]
+    listed = [r for r in read_with("en").rules if r.source_name != "emergency" and r.label[-1] in "23"]
     return frozenset(w for rule in listed for w in literals(rule.items) if len(w) > 2)
 
 
@@ -279,6 +279,6 @@ def _masked_words() -> dict[int, list[str]]:
 @cache
 def _listed_keys() -> frozenset[str]:
     """The first four keys of the single words of the Korean rules."""
-    listed = [r for r in rules("ko", "lexicon", "crisis").rules if r.label[-1] in "23"]
+    listed = [r for r in read_with("ko").rules if r.source_name != "emergency" and r.label[-1] in "23"]
     words = (w for rule in listed for w in literals(rule.items))
     return frozenset(hangul.to_keys(w)[:4] for w in words if len(w) > 1 and all("가" <= c <= "힣" for c in w))

@@ -101,6 +101,11 @@ def rules(lang: str, *names: str) -> Lexicon:
     return Lexicon(texts, korean=lang in ("ko", "scripts"))
 
 
+def read_with(lang: str) -> Lexicon:
+    """The rules that every message is read with, in one language ("en", "ko")."""
+    return rules(lang, "lexicon", *_CRISIS)
+
+
 def hangul(text: str) -> bool:
     """Whether a text has any Hangul syllable or compatibility letter."""
     return _HANGUL.search(text) is not None

@@ -269,8 +269,9 @@ async def test_housekeeping_of_front_ends_is_answered_but_neither_decoded_nor_st
 
 async def test_moderation_flags_what_the_filter_would_not_answer(tmp_path: Path) -> None:
     async with running_api(tmp_path) as api, api.openai() as client:
-        judged = await client.moderations.create(input=["What a lovely day", "I want to kill myself"])
-        mild, crisis = judged.results
+        texts = ["What a lovely day", "I want to kill myself", "My chest hurts and my left arm is numb"]
+        mild, crisis, unwell = (await client.moderations.create(input=texts)).results
         assert not mild.flagged and crisis.flagged
+        assert not unwell.flagged and unwell.categories.to_dict()["emergency"] is False
         assert crisis.categories.self_harm and crisis.category_scores.self_harm > mild.category_scores.self_harm
         assert set(crisis.categories.to_dict()) >= {"harassment", "hate", "sexual/minors", "violence"}
