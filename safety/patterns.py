@@ -217,7 +217,9 @@ class RuleSet:
 
 
 def read_rules(text: str, source_name: str = "", *, korean: bool) -> list[Rule]:
-    """The rules of a file: ``[label]`` opens a section, ``#`` a comment. Raises ValueError with the line at fault."""
+    """The rules of a file: ``[label]`` opens a section, ``#`` a comment; a label is a category, perhaps with a severity
+    and a language. Raises ValueError with the line at fault.
+    """
     rules: list[Rule] = []
     label, names = "", dict[str, str]()
     for number, line in enumerate(text.splitlines(), 1):
