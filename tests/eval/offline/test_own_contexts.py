@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
+import dialogue.training
 from dialogue.rerank import words
 from dialogue.training.identity import TALKS, identity_talks
 from dialogue.training.own_talks import own_talks
@@ -11,12 +15,17 @@ from eval.offline.corpora import read_items
 from eval.offline.suite import SHIPPED
 from eval.safety_suite import read_prompts
 
+JUDGED = Path(dialogue.training.__file__).parent / "judged.jsonl"
+
 
 @pytest.fixture(scope="module")
 def trained_on() -> frozenset[str]:
-    """Every turn of the project's own talks, whoever says it, without case and marks."""
+    """Every turn of the project's own talks and judged replies, whoever says it, without case and marks."""
     talks = (talk for source in (own_talks(), identity_talks(TALKS)) for talk in source)
-    return frozenset(" ".join(words(text)) for talk in talks for _, text in talk.turns)
+    judged = [json.loads(line) for line in JUDGED.read_text(encoding="utf-8").splitlines()]
+    texts = [text for pair in judged for text in (*pair["context"], pair["chosen"], pair["rejected"])]
+    texts += [text for talk in talks for _, text in talk.turns]
+    return frozenset(" ".join(words(text)) for text in texts)
 
 
 def standing(texts: list[str], trained_on: frozenset[str]) -> list[str]:
