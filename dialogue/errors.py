@@ -4,7 +4,8 @@
 
     ChinwagError                    a person gets its sentence, never a traceback
     ├── UserError                   something a person can put right: wrong name, wrong file, wrong setting
-    │   └── UnknownName             …and the nearest valid name is known
+    │   ├── UnknownName             …and the nearest valid name is known
+    │   └── MissingExtra            an optional part's libraries are not installed; has the command
     ├── StorageError                the history cannot be read or written (locked, corrupt, disk full, server gone)
     └── DialogueError               no reply could be made this time; the engine answers with a fallback
         ├── Overloaded              the queue is full; try again in ``retry_after_s``
@@ -17,6 +18,8 @@
 from __future__ import annotations
 
 import difflib
+import shlex
+import sys
 from collections.abc import Iterable
 
 
@@ -37,6 +40,13 @@ class UnknownName(UserError):
         hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(names) or '(none)'}."
         super().__init__(f"There is no {kind} {name!r}; {hint}")
         self.nearest = near[0] if near else None
+
+
+class MissingExtra(UserError):
+    """An optional part's libraries are not installed; the sentence has the command, for the Python that runs."""
+
+    def __init__(self, need: str, extra: str) -> None:
+        super().__init__(f"{need}: run `{shlex.quote(sys.executable)} -m pip install 'chinwag[{extra}]'`.")
 
 
 class StorageError(ChinwagError):

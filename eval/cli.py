@@ -35,11 +35,11 @@ def evaluate() -> None:
     import sys
     from importlib.util import find_spec
 
-    from dialogue.errors import UserError
+    from dialogue.errors import MissingExtra
 
     missing = [name for name in ("scipy", "sacrebleu", "matplotlib", "sklearn", "zstandard") if find_spec(name) is None]
     if missing and "--help" not in sys.argv:
-        raise UserError(f"Evaluation needs {', '.join(missing)}: run `pip install 'chinwag[evaluate]'`.")
+        raise MissingExtra(f"Evaluation needs {', '.join(missing)}", "evaluate")
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -104,6 +105,19 @@ def test_wrong_names_and_settings_get_one_sentence(
     assert sentence in done.stderr
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("library", "extra", "arguments"),
+    [("scipy", "evaluate", ["evaluate", "run", "--out", "x"]), ("fastapi", "serve", ["serve"])],
+)
+def test_a_missing_part_comes_with_the_command_that_installs_it_for_this_python(
+    library: str, extra: str, arguments: list[str]
+) -> None:
+    code = f"import sys, chinwag; sys.modules[{library!r}] = None; sys.argv = ['chinwag', *{arguments}]; chinwag.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 1
+    assert f"{library}: run `{shlex.quote(sys.executable)} -m pip install 'chinwag[{extra}]'`." in done.stderr
 
 
 def test_a_corrupt_database_gets_a_sentence_and_is_left_alone(tmp_path: Path, tiny_checkpoint: Path) -> None:

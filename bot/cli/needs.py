@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from dialogue.errors import UserError
+from dialogue.errors import MissingExtra
 
 
 def need(*modules: str, extra: str) -> None:
-    """UserError naming the extra to install unless all these modules can be imported."""
+    """MissingExtra unless all these modules can be imported."""
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
-        raise UserError(f"This needs {', '.join(missing)}: run `pip install 'chinwag[{extra}]'`.")
+        raise MissingExtra(f"This needs {', '.join(missing)}", extra)

@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
-from dialogue.errors import StorageError, UserError
+from dialogue.errors import MissingExtra, StorageError, UserError
 
 BUSY_TIMEOUT_S = 10
 """How long a writer waits for another program to finish its transaction."""
@@ -35,7 +35,7 @@ def parsed(url: str) -> URL:
     if parts.drivername not in ("sqlite", "postgresql", "postgresql+psycopg") or not parts.database:
         raise UserError(_advice(url))
     if parts.drivername != "sqlite" and find_spec("psycopg") is None:
-        raise UserError("PostgreSQL needs its driver: run `pip install 'chinwag[postgres]'`.")
+        raise MissingExtra("PostgreSQL needs its driver", "postgres")
     return parts
 
 

@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from dialogue.errors import UnknownName, UserError
+from dialogue.errors import MissingExtra, UnknownName, UserError
 
 TextFilter = Callable[[str], str | None]
 """Names the reason why a text must not be learnt from; ``None`` lets it pass."""
@@ -117,8 +117,10 @@ def refuse_unshippable(records: Mapping[str, Mapping[str, Any]], sources: Iterab
 
 def read_talks(path: Path) -> Iterator[Talk]:
     """The conversations of one file, one at a time. Raises UserError at the first line that is none."""
-    import zstandard
-
+    try:
+        import zstandard
+    except ImportError as error:
+        raise MissingExtra(f"Reading {path.name} needs zstandard", "train") from error
     try:
         with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as stream:
             for number, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8"), 1):

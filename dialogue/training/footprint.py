@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dialogue.errors import UserError
+from dialogue.errors import MissingExtra
 
 SUMMED = ("hours", "energy_kwh", "co2_kg", "cost")
 
@@ -46,11 +46,11 @@ class Meter:
     """Measures what happens under its ``with``; ask for ``footprint()`` after it."""
 
     def __init__(self, country: str = "DEU", price_per_kwh: float = 0.30) -> None:
-        """``country`` is an ISO 3166 alpha-3 code. Raises UserError when codecarbon is not installed."""
+        """``country`` is an ISO 3166 alpha-3 code. Raises MissingExtra when codecarbon is not installed."""
         try:
             from codecarbon import OfflineEmissionsTracker
         except ImportError as error:
-            raise UserError("Measuring energy needs codecarbon; run: pip install 'chinwag[train]'") from error
+            raise MissingExtra("Measuring energy needs codecarbon", "train") from error
         logging.getLogger("codecarbon").disabled = True
         self.country, self.price_per_kwh = country, price_per_kwh
         with warnings.catch_warnings():

@@ -152,11 +152,11 @@ def _serve(port: int, address: str, base_url: str, database: str | None) -> None
     from importlib.util import find_spec
     from urllib.parse import urlsplit
 
-    from dialogue.errors import UserError
+    from dialogue.errors import MissingExtra
     from eval.console.access import link, owner_pass
 
     if find_spec("streamlit") is None:
-        raise UserError("The console needs Streamlit: run `pip install 'chinwag[console]'`.")
+        raise MissingExtra("The console needs Streamlit", "console")
     url = _url(database)
     with _opened(url) as ratings:
         typer.echo(f"Owner's link (keep it to yourself): {link(base_url, ratings.signing_key, owner_pass())}")

@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dialogue.errors import UserError
+from dialogue.errors import MissingExtra, UserError
 from eval.ssa.questions import FORM, HUMANLIKE, SENSIBLE, SPECIFIC
 
 _HANGUL = re.compile("[\uac00-\ud7a3]")
@@ -98,7 +98,7 @@ def _text(data: bytes, name: str) -> str:
             data = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data)).read()
         return data.decode("utf-8-sig")
     except ImportError:
-        raise UserError("Reading .zst files needs zstandard: run `pip install 'chinwag[train]'`.") from None
+        raise MissingExtra("Reading .zst files needs zstandard", "train") from None
     except UnicodeDecodeError:
         raise UserError(f"{name} is not UTF-8 text.") from None
 

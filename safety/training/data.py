@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from dialogue.errors import UserError
+from dialogue.errors import MissingExtra, UserError
 
 FIT, CALIBRATE, HELD_OUT = "fit", "calibrate", "held out"
 
@@ -63,7 +63,7 @@ def open_text(path: Path) -> TextIO:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ImportError as error:
-        raise UserError(f"Reading {path} needs zstandard: pip install 'chinwag[train]'.") from error
+        raise MissingExtra(f"Reading {path} needs zstandard", "train") from error
     return io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(path.open("rb")), encoding="utf-8")
 
 

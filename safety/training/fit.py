@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dialogue.errors import UserError
+from dialogue.errors import MissingExtra, UserError
 from safety import features, linear_model
 from safety.linear_model import LANGUAGES, Layer, LinearModel, stacked
 from safety.training import sgd
@@ -62,7 +62,7 @@ def _check_libraries() -> None:
         import sklearn.linear_model  # noqa: F401
         import torch  # noqa: F401
     except ImportError as error:
-        raise UserError("Training needs torch and scikit-learn: pip install 'chinwag[train]'.") from error
+        raise MissingExtra("Training needs torch and scikit-learn", "train") from error
 
 
 def row_weights(rows: Sequence[Row]) -> Floats:
