@@ -64,7 +64,8 @@ def explain_table(safety: SafetyFilter, asked: Request, console: Console | None 
     what = f" for {verdict.category}" if verdict.category else ""
     unsafe = verdict.scores.get("unsafe", 0.0)
     console.print(f"[{colour}]{verdict.action}[/{colour}]{what} (unsafe {unsafe:.2f})")
-    table = Table("category", "score", "strength", "acts from", "detector", "action", "why")
+    table = Table("category", "score", "strength", "acts from", "detector", "action")
+    table.add_column("why", overflow="fold")
     for finding, action, threshold in _findings(safety, asked):
         numbers = (f"{finding.score:.2f}", f"{finding.strength:.2f}", f"{threshold:.2f}")
         why = f"{escape(finding.reason)}\n[dim]{escape(_policy_line(safety, finding.category, by_bot))}[/dim]"

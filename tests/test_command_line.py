@@ -144,6 +144,15 @@ def test_settings_tell_value_and_origin_and_hide_secrets(tmp_path: Path) -> None
     assert "pw" not in rows["CHINWAG_DATABASE_URL"]
 
 
+def test_settings_cut_off_no_name_and_no_folder_in_a_narrow_terminal(tmp_path: Path) -> None:
+    folder = tmp_path / "a-folder-whose-name-is-too-long-for-its-column"
+    shown = run("settings", COLUMNS="80", CHINWAG_DATA_FOLDER=str(folder)).stdout
+    assert "…" not in shown
+    assert "CHINWAG_REPLY_TIMEOUT_S" in shown
+    header, *lines = shown.splitlines()
+    assert str(folder) in "".join(line[header.index("value") : header.index("comes from")].strip() for line in lines)
+
+
 def test_models_lists_what_can_be_had() -> None:
     rows = [json.loads(line) for line in run("models", "--json").stdout.splitlines()]
     assert {"chinwag-135m", "smollm2-135m-instruct", "blenderbot-90m"} <= {row["name"] for row in rows}

@@ -15,7 +15,10 @@ def settings() -> None:
 
     from bot.settings import describe, load_settings
 
-    table = Table("setting", "value", "comes from", "meaning", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    table.add_column("setting", no_wrap=True)
+    for column in ("value", "comes from", "meaning"):
+        table.add_column(column, overflow="fold")
     for variable, value, origin, meaning in describe(load_settings()):
         table.add_row(variable, value, origin, meaning)
     Console().print(table)
