@@ -60,7 +60,7 @@ def _opening(record: Mapping[str, Any]) -> str:
         f"# {record['name']}\n\nAn open-domain chat model, English. {what}, as a layer-aligned encoder–decoder with a "
         f"{recipe['encoder']} encoder: decoder layer *i* attends to encoder layer *i* and to its own prefix.\n\n"
         f"Licence of the weights: Apache-2.0. `training.json` beside this page holds the whole record of the run; "
-        f"`chinwag train --recipe {recipe['name']} --data FOLDER{judged}` makes them again."
+        f"`chinwag train --recipe {recipe['name']} --data FOLDER{judged}` is the command that made them."
     )
 
 
