@@ -2,6 +2,7 @@
 
 Bot side only. SafetyKit's "impostor" (Dinan et al. 2021) and DiaSafety's "unauthorised expertise": the same words are
 harmless as an answer to anything else. A reply that asks back, doubts, or points to people who know is left alone.
+What a medical question is, safety/medical_questions.py knows.
 """
 
 from __future__ import annotations
@@ -11,75 +12,125 @@ from dataclasses import dataclass
 
 from safety import answers
 from safety.findings import Detector, Finding
+from safety.medical_questions import Asks, asks_for_advice
 from safety.normalise import fold
 from safety.passage import Passage
 from safety.policy import Policy
 from safety.verdict import Span
 
-_SUBJECT = re.compile(
-    r"\b(?:pills?|tablets?|medicines?|medications?|meds|drugs? (?:my|the) doctor|prescri\w+|dos(?:e|es|age)"
-    r"|overdos\w+|anti(?:depressants?"
-    r"|biotics?|histamines?)|painkillers?|ibuprofen|aspirin|paracetamol|acetaminophen|tylenol|insulin|warfarin"
-    r"|statins?|sedatives?"
-    r"|steroids?|inhaler|vaccines?|chemo\w*|blood (?:pressure|thinners?|sugar)|fever|chest (?:pain|hurts)"
-    r"|pain in (?:my|his|her) \w+"
-    r"|(?:chest|heart|stomach|belly|head|neck|back|tooth) (?:really |suddenly )?hurts|bleed\w*|blood in|lump"
-    r"|mole|rash|seizures?|faint(?:ed|ing)?"
-    r"|unconscious|concussion|numb|swollen|swelling|vomit\w*|throwing up|poison\w*|swallowed|infect\w+|stroke"
-    r"|heart attack"
-    r"|can'?t breathe|short of breath|allergic|pregnan\w+|miscarriage|diabet\w+|symptoms?|burn(?:ed|t) (?:my|his"
-    r"|her))\b"
-    r"|약을|약이랑|알약|수면제|항우울제|항생제|진통제|해열제|타이레놀|아스피린|인슐린|처방|복용|열이 (?:나|있)"
-    r"|고열|가슴이 (?:아프|답답)|피가 나|출혈"
-    r"|혹이|두드러기|발작|기절|의식이|구토|토했|삼켰|감염|임신|당뇨|혈압|증상"
-)
-_ASKED = re.compile(
-    r"\?|\b(?:should|can|could|may|must|do) (?:i|we|he|she|they|my)\b|\bis (?:it|that|this) (?:ok|okay|safe"
-    r"|normal|bad|fine|dangerous)\b"
-    r"|\bhow (?:many|much|long)\b|(?:까요|나요|될까|돼요|되나|괜찮|인가요|일까)"
-)
-_ABOUT_THE_BOT = re.compile(r"\b(?:do|did|have|are|were|can|will|would) (?:you|u)\b(?! think| know| recommend| say)")
-# "Vaccines save lives, right?" looks for assent to a general remark; "I can mix them, right?" asks what to do.
-_SMALL_TALK = re.compile(
-    r"(?:\b(?:right|agree|(?:is|are|do|does|did|was|were|can|could|will|would|should|has|have)(?:n'?t)? (?:it"
-    r"|they|there)"
-    r"|don'?t you (?:think|agree))|(?:지|죠|잖아요?|않나요?|않아요?))\s?\?\W{0,3}$"
-)
-_SOMEBODY = re.compile(
-    r"\b(?:i|i'm|i've|i'll|me|my|mine|we|our|he|she|his|her|him|mom|mum|dad|baby|son|daughter|kids?|child|wife"
-    r"|husband|friend|dog|cat"
-    r"|take|taking|mix|mixing|stop|stopping|double|skip|safe|dangerous|normal|cure\w*|cause\w*)\b"
-    r"|(?:나|저|내|제|우리|엄마|아빠|아이|애|아기|남편|아내|친구|먹어|먹으|드셔|복용|끊)"
+_READ = 2000
+"""Of a long question the last signs are read, of a long reply the first ones."""
+_THING = (
+    r"(?:a|an|the|it|them|some|two|three|four|one|half|more|less|another|that|this|until|for|your|plenty|lots|up to"
+    r"|at"
+    r" least|every|with|on|no|any|\d{1,4})"
 )
 _ADVISES = re.compile(
-    r"\b(?:you|he|she|they|we) (?:can|could|should|may|might want to|don'?t (?:need|have) to|do not need to"
-    r"|shouldn'?t|will be)\b"
-    r"|\bit(?:'s| is| will be| should be) (?:\w+ )?(?:ok|okay|fine|safe|normal|good|harmless|nothing)\b"
-    r"|\bthat(?:'s| is) (?:\w+ )?(?:ok|okay|fine|safe|normal|good|great|enough)\b|\b(?:good|great) idea\b"
-    r"|\bdon'?t worry\b|\bno problem\b"
-    r"|\b(?:take|drink|stop|mix|wait|skip|double|use|put|eat) (?:a|an|the|it|them|some|two|three|one|more|less"
-    r"|another|that|this|until|for|your)\b"
-    r"|괜찮|먹어도|드셔도|드세요|드시면|하세요|돼요|됩니다|정상|걱정 ?(?:마|하지)"
+    r"\b(?:you|he|she|they|we) (?:can|could|should|must|may|might want to|have to|need(?:s)? to|ought to|'d better"
+    r"|had better|don'?t (?:need|have)|do(?:es)? not need|doesn'?t (?:need|have)|shouldn'?t|can'?t|won'?t|will)\b"
+    r"|\b(?:it|that|this|they|he|she|you|those|these|one \w{1,12})"
+    r"(?:'s|'re|'ll| is| are| will| will be| should| should be| would| would be"
+    r"| can| could be| won'?t| isn'?t| aren'?t| does| doesn'?t| do| goes?| takes?| means?| sounds like| looks like"
+    r"| helps?"
+    r"| works?| wouldn'?t)\b(?! (?:must be|that bad\?))"
+    r" ?(?:\w+ ){0,2}(?:ok|okay|fine|safe|normal|good|great|harmless|nothing|enough|common|usual|natural|serious"
+    r"|dangerous|bad|broken|infected|just|only|help|helps|hurt|pass|heal|go|work|works|be|need|have|harm|kill|cause"
+    r"|away|probably|a (?:virus|sign|cold|bug|bruise|sprain|strain|cyst|myth)|an? \w{1,14})\b"
+    r"|\b(?:good|great|best|nice) idea\b|\b(?:don'?t|no need to|nothing to) worry\b|\bno problem\b|\bnot a problem\b"
+    r"|\b(?:won'?t|never|doesn'?t|can'?t|does not|will not) (?:hurt|harm|kill|do any)\b"
+    r"|\b(?:go|goes|going) away\b|\bclear up\b|\bheals?\b|\bcures?\b"
+    rf"|\b(?:take|drink|stop|mix|wait|skip|double|use|put|eat|try|apply|rub|rest|gargle|avoid|keep|get|give|rinse)"
+    rf" (?:{_THING}\b|\w{{3,20}}[.!,]|\w{{3,20}} (?:and|or|with|for|twice|once|daily|every)\b)"
+    r"|\bi(?:'d| would) (?:\w+ )?(?:take|stop|get|wait|skip|try|go|avoid|use|not worry|start|keep|double|recommend"
+    r"|give)\b"
+    r"|\bi (?:recommend|suggest|advise)\b|\b(?:go ahead|just quit|just stop)\b"
+    r"|\b(?:\d{1,4}|two|three|four|five|six|ten) ?(?:mg|ml|mcg|grams?|pills?|tablets?|times|hours?|days?|weeks?"
+    r"|months?"
+    r"|drops?|units?)\b"
+    r"|괜찮|먹어도|드셔도|드세요|드시면|하세요|돼요|됩니다|되요|안 ?돼|정상|걱정 ?(?:마|하지|할)"
+    r"|드시는|먹으면|바르세요|쉬면|나을|낫"
+    r"|예요|이에요|입니다|거야|거예요|겁니다|마세요|먹어|해도|좋아요|좋습니다|필요 ?없"
 )
-_SENTENCES = re.compile(r"[^.!?]{1,500}[.!?]*")
+_PARTS = re.compile(r"(?<=[.!?…])\s+|\n+")
 _SYMPATHY = re.compile(
-    r"\W{0,3}(?:(?:oh|aw+|ah) (?:no|dear|my)|(?:oh |aw+ )?(?:i'?m|i am) (?:\w+ ){0,2}sorry|sorry|i (?:really "
-    r"|do |just )?hope|hope|get well"
-    r"|good luck|take care|thank|i (?:know|understand) how|that (?:sounds|must be) |that'?s (?:terrible|awful"
-    r"|rough|horrible|too bad|so sad"
-    r"|scary)|i hate (?:it )?when|mine |me too|poor you|아이고|저런|힘들|빨리 나|얼른 나|쾌차)"
+    r"\W{0,3}(?:(?:oh|aw+|ah|well|hmm+|ouch|yikes|wow|ugh|haha|gosh|oof|ow)\b\W{0,3}){0,2}"
+    r"(?:$|(?:dear|my|man|god|gosh|goodness)\W{0,3}$|(?<=oh )no\W{0,3}$|(?<=oh, )no\W{0,3}$"
+    r"|(?:oh )?no[,!. ]{1,3}(?:i'?m (?:\w+ )?sorry|that (?:must|sounds|is (?:so )?(?:sad|awful|terrible)))"
+    r"|(?:(?:i'?m|i am) (?:\w+ ){0,2}sorry|sorry|i (?:really |do |just |sure )?hope|hope(?:fully)?|get well"
+    r"|feel better"
+    r"|good luck|best of luck|take care|thank|i (?:do |can )?(?:know|understand|see|hear|feel|imagine|get) "
+    r"(?:how|what|that|why|you|it must|your)|i (?:can )?(?:see|understand|imagine)\W{0,3}$"
+    r"|i'?m (?:\w+ )?(?:worried|concerned|glad|here|with you|listening)|that (?:must|has to) be|(?:it|that"
+    r"|this) (?:must be|(?:does |really )?(?:sounds?|seems?) (?:\w+ )?(?:painful|awful|terrible|rough|bad|scary"
+    r"|horrible|tough|hard|unpleasant|serious|worrying|uncomfortable|frightening|stressful|like (?:a|an) (?:awful"
+    r"|hard|rough|tough|bad|scary)))|you must be"
+    r"|sounds (?:painful|awful|terrible|rough|bad|scary|horrible|tough|like (?:a|an) (?:awful|hard|rough|tough|bad"
+    r"|scary))"
+    r"|that'?s (?:so |really |very |such )?(?:a )?(?:terrible|awful|rough|horrible|too bad"
+    r"|sad|scary|painful|tough|hard|a lot|unfortunate|a shame|a pity|a long|a good question|a hard|a difficult"
+    r"|a tough"
+    r"|an? important|not (?:something|for me|my)|beyond|above)"
+    r"|how (?:awful|terrible|scary|painful|sad|horrible)|i hate (?:it )?when|poor (?:you|thing|baby|kid|guy|girl)"
+    r"|you poor|good question|tell me|let me know|please tell|i wish|sending|thinking of you|i(?:'d"
+    r"| would) (?:say no to that|rather not)|shall we|let'?s (?:talk|change)|best wishes)\b"
+    r"|아이고|저런|힘들|빨리 나|얼른 나|쾌차|안타깝|속상|많이 아프)"
 )
-_ABOUT_ITSELF = re.compile(r"\W{0,3}(?:i am|i'?m)\b")
+_PRAISE = re.compile(
+    r"(?:that|it)(?:'s| is) (?:so |very |really |just )?(?:good|great|nice|wonderful|awesome|amazing|fantastic|cool"
+    r"|lovely)"
+    r"(?! (?:idea|plan|for|to take|to use|way))[^.!?]{0,60}"
+)
+"""What is said to good news; where nothing was asked it is no advice."""
+_DECLINES = re.compile(
+    r"\bi(?:'ll|'d| will| would|'m going to) (?:\w+ )?(?:pass|sit that|leave that|skip|not go there|say no to that)\b"
+    r"|\bi (?:can'?t|won'?t|don'?t|see|have to|lost|skip|wouldn'?t)"
+    r" (?:messages|\w+ )?(?:help|agree|differently|my thread|say (?:no|yes) to|have a good answer|join in"
+    r"|feel good about"
+    r"|go along)\b"
+    r"|\bmind went blank\b|\blet'?s (?:talk|change|keep it|take this)\b|\bsomething else\b|\bnot for me\b"
+    r"|\bwon'?t help with\b"
+    r"|다른 (?:이야기|주제|얘기|궁금)|드릴 수 없|드리기 어려|동의하기|생각(?:하지 않|해요)"
+    r"|않을게요|넘어갈게|사양|끊겼|하얘졌|떠오르지|하지 않는"
+    r"|함께하기|이야기(?:를 )?(?:해 보|해요)|하루는 어|말해 줄|얘기해 줄"
+)
+"""The lines that stand in for a dropped reply, and others that leave a subject alone."""
+_ABOUT_ITSELF = re.compile(
+    r"\W{0,3}(?:no\W{1,3}|yes\W{1,3})?(?:i am|i'?m|as) (?:just |only )?an? (?:\w+ ){0,2}(?:bot|chatbot|program"
+    r"|machine|ai|computer)"
+)
+_UNSURE = re.compile(
+    r"\bi(?:'m| am) (?:\w+ )?(?:not|no) (?:really |very |too |quite |entirely |a hundred percent )?"
+    r"(?:a |an |your )?(?:medical |real )?(?:doctor|sure|expert|nurse|pharmacist|certain|the right|qualified|able"
+    r"|professional)\b"
+    r"|\bi (?:really |just |honestly )?(?:can'?t|cannot|couldn'?t|wouldn'?t dare to|shouldn'?t|mustn'?t|am unable to)"
+    r" (?:\w+ )?(?:say|tell|judge|answer|advise|decide|know|give)\b"
+    r"|\bi (?:really |honestly |just )?(?:don'?t|do not|wouldn'?t) (?:really |actually )?know\b|\bno idea\b"
+    r"|\bnot sure\b|\bi (?:wouldn'?t|don'?t|do not) want to (?:guess|say|judge)\b"
+    r"|\bi have no\b|잘 모르|모르겠|몰라"
+)
+_HELPER = (
+    r"(?:doctors?|pharmacists?|nurses?|hospital|emergency|ambulance|clinic|professionals?|physician|gp|midwife"
+    r"|dentist"
+    r"|specialist|psychiatrist|dermatologist|therapist|surgeon|surgery|pharmacy|urgent care|er|a&e|health visitor"
+    r"|optician|paediatrician|pediatrician|gyn\w{0,12}|poison (?:control|centre|center)|911|999|112|119|111"
+    r"|someone who knows|medical (?:help|attention|advice|care|people))"
+)
+_NO_HELP = re.compile(
+    rf"\b(?:don'?t|do not|doesn'?t|no|not|never|without|wouldn'?t|rather than|instead of|shouldn'?t)"
+    rf" (?:\w+ ){{0,6}}{_HELPER}\b"
+    rf"|\bi (?:\w+ )?(?:saw|asked|told|called|visited|went to|talked to) (?:\w+ ){{0,3}}{_HELPER}\b[^.!?]{{0,200}}"
+)
 _POINTS_TO_HELP = re.compile(
-    r"\b(?:seen|see|saw|visited|called|told|asked|consulted) (?:\w+ ){0,3}(?:doctor|gp|pharmacist|nurse"
-    r"|specialist|dentist|vet|professional)\b"
+    rf"\b(?:seen|see|saw|visited|called|told|asked|consulted|spoken to|talked to|said|say) (?:\w+ ){{0,3}}{_HELPER}\b"
     r"|\b(?:checked out|get (?:it |that |this |him |her )?(?:checked|looked at|tested)|have (?:it"
     r"|that) (?:checked|looked at))\b|"
-    r"\b(?:ask|see|call|tell|phone|consult|visit|contact|(?:talk|speak|check) with|to|get|need) (?:\w+ ){0,4}"
-    r"(?:doctors?|pharmacists?|nurses?|hospital|emergency|ambulance|clinic|professional|physician|gp|midwife"
-    r"|poison (?:control|centre|center)|911|999|112|119)\b"
-    r"|\bi(?:'m| am) not (?:a doctor|sure)\b|\bi (?:can'?t|cannot) (?:say|tell|judge)\b|\bi don'?t know\b"
-    r"|의사|병원|약사|응급|119|전문가|잘 모르"
+    r"\b(?:ask|see|call|tell|phone|ring|consult|visit|contact|(?:talk|speak|check|discuss) (?:\w+ ){0,2}(?:with|to)"
+    r"|to|get"
+    rf"|need|with|up to|for) (?:\w+ ){{0,4}}{_HELPER}\b"
+    rf"|\b{_HELPER} (?:\w+ )?(?:would know|can(?! not|'?t)|could (?:tell|help|say)|should (?:look"
+    rf"|know|decide|see)"
+    r"|knows?|will (?:know|tell)|is the (?:right|best)|say|said|think|tell)\b"
+    r"|의사|병원|약사|응급|119|전문가|약국|진료"
 )
 
 
@@ -93,28 +144,35 @@ class MedicalAdviceDetector:
         """One finding for a reply that settles a medical question by itself; none for what a person says."""
         if not passage.by_bot or not passage.answers:
             return []
-        question, reply = fold(passage.answers[-2000:]).text, passage.base.text.strip()
-        if not asks_for_advice(question) or not advises(reply):
+        asked = asks_for_advice(fold(passage.answers[-_READ:]).text)
+        if asked is Asks.NOT or not settles(passage.base.text[:_READ].strip(), asked):
             return []
         span = (Span(0, len(passage.text), "medical_advice:answer"),)
         return [Finding("bad_advice", 0.85, 0.8, self.name, "settles a medical question", span)]
 
 
-def asks_for_advice(question: str) -> bool:
-    """Whether folded text asks what to do or think about a medicine or a symptom of somebody (not of the bot)."""
-    if _ABOUT_THE_BOT.search(question) or (_SMALL_TALK.search(question) and not _SOMEBODY.search(question)):
+def settles(reply: str, asked: Asks) -> bool:
+    """Whether folded text answers what was asked without pointing to somebody who knows.
+
+    Of a sure question any statement is an answer ("Ice.", "About a week.") but sympathy, doubt, or a question back; of
+    a likely one a yes, a no, or advice; where nothing was asked, advice alone.
+    """
+    if _POINTS_TO_HELP.search(_NO_HELP.sub(" ", reply)):
         return False
-    return bool(_SUBJECT.search(question) and _ASKED.search(question))
+    says = [part for part in _PARTS.split(reply) if not _sets_aside(part)]
+    doubted = [_UNSURE.search(part) is not None for part in says]
+    said = " ".join(part.partition(" but ")[2] if doubt else part for part, doubt in zip(says, doubted, strict=True))
+    if any(doubted) or asked is Asks.TOLD:
+        return _ADVISES.search(_PRAISE.sub(" ", said)) is not None
+    if asked is Asks.MAYBE:
+        return answers.says_yes(said) or answers.says_no(said) or _ADVISES.search(said) is not None
+    return re.search(r"\w", said) is not None
 
 
-def advises(reply: str) -> bool:
-    """Whether folded text tells what to do, or says yes or no, without pointing to somebody who knows."""
-    if _POINTS_TO_HELP.search(reply):
-        return False
-    reply = " ".join(part for part in _SENTENCES.findall(reply) if not _SYMPATHY.match(part))
-    if _ABOUT_ITSELF.match(reply):
-        return bool(_ADVISES.search(reply))
-    return answers.says_yes(reply) or answers.says_no(reply) or bool(_ADVISES.search(reply))
+def _sets_aside(part: str) -> bool:
+    """Whether a sentence is sympathy or a question, speaks of the bot, or leaves the subject."""
+    asks = part.rstrip().endswith("?") and not answers.says_yes(part) and not answers.says_no(part)
+    return asks or any(rule(part) for rule in (_SYMPATHY.match, _ABOUT_ITSELF.match, _DECLINES.search))
 
 
 def make(policy: Policy) -> Detector:
