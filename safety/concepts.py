@@ -110,6 +110,6 @@ class Concepts:
 
 
 @cache
-def concepts(lang: str) -> Concepts:
-    """The shipped concepts of a language ("en", "ko")."""
-    return Concepts((_DATA / f"concepts_{lang}.txt").read_text(encoding="utf-8"), korean=lang == "ko")
+def concepts(lang: str, name: str = "concepts") -> Concepts:
+    """The shipped concepts of a language ("en", "ko"): of danger, or those of another file by its name."""
+    return Concepts((_DATA / f"{name}_{lang}.txt").read_text(encoding="utf-8"), korean=lang == "ko")
