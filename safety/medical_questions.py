@@ -23,6 +23,8 @@ class Asks(IntEnum):
     SURELY = 3
 
 
+_BY_ITSELF = {"medicine", "illness"}
+_OTHER = {"elsewhere", "everyday"}
 _VALUE = re.compile(
     r"\b(?:9\d|1\d\d|2[0-4]\d) ?(?:/|over) ?\d{2,3}\b|\b\d{1,4}(?:[.,]\d{1,2})? ?(?:mg|mcg|iu|mmol|mmhg|bpm|mg/dl)\b"
 )
@@ -40,7 +42,7 @@ _QUESTION = re.compile(
     r"|\b(?:should|can|could|may|must|shall|do) (?:i|we|he|she|they|my|our)\b"
     r"|\bis (?:it|that|this|there) (?:ok|okay|alright|all right|safe|normal|bad|fine|dangerous|serious|true"
     r"|anything)\b"
-    r"|\b(?:is|are|am|will|would|does|do|did|can|could|should) (?:it|that|this|they|he|she|i|my|we)\b"
+    r"|\b(?:is|are|am|will|would|does|do|did|was|were|can|could|should) (?:it|that|this|they|he|she|i|my|we)\b"
     r"|\bhow (?:many|much|long|often|soon|bad|safe|do i|can i)\b|\bwhat (?:should|can|could|do|to|is|now)\b"
     r"|\b(?:i )?(?:wonder|wondering|want to know|need to know|curious|worried|unsure|not sure|no idea|don'?t know)"
     r"(?: that| about)?(?: if| whether| what| how| why| it| this)?\b"
@@ -84,7 +86,8 @@ _WORRIED = re.compile(
     r"|do|now)"
     r"|what'?s (?:wrong|this|that|it|the best)|is (?:it|this|that)|why|how (?:do|can|long|soon|much|many|often)|do i"
     r"|does (?:it|that|this|he|she)"
-    r"|am i|is (?:he|she|something)|will (?:it|i|this|that|he|she)|need|go away|heal|or not|okay|ok|alright|help"
+    r"|am i|(?:is|was|are) (?:he|she|it|they|something)|will (?:it|i|this|that|he|she)|need|go away|heal|or not|okay"
+    r"|ok|alright|help"
     r"|helps"
     r"|good for|bad for|best|related|mean|means|would|right|a problem|bad|probably nothing|on (?:its|their) own"
     r"|just as|enough|pass|possible|sign of|hurt|at home|still|fix|best"
@@ -97,13 +100,13 @@ def asks_for_advice(question: str) -> Asks:
     parts = _SENTENCE_ENDS.split(question)
     kinds = [_kinds(part) for part in parts]
     everything = set().union(*kinds)
-    if not everything - {"everyday"}:
+    if not everything - _OTHER:
         return Asks.NOT
     somebody = _SOMEBODY.search(question) is not None
     asked = max(
         (_asked(part, own, everything, somebody) for part, own in zip(parts, kinds, strict=True)), default=Asks.NOT
     )
-    if asked is Asks.NOT and everything & {"medicine", "illness"} and "everyday" not in everything:
+    if asked is Asks.NOT and everything & _BY_ITSELF and not everything & _OTHER:
         return Asks.NOT if "?" in question or _TO_THE_BOT.search(question) else Asks.TOLD
     return asked
 
@@ -115,13 +118,17 @@ def _kinds(part: str) -> set[str]:
 
 def _asked(part: str, own: set[str], everything: set[str], somebody: bool) -> Asks:
     """How surely one sentence asks, by the kinds of words in it and those in the whole message."""
-    if not _QUESTION.search(part) or _TO_THE_BOT.search(part) or _NO_ADVICE.search(part) or "everyday" in own:
+    if not _QUESTION.search(part) or _TO_THE_BOT.search(part) or _NO_ADVICE.search(part) or "elsewhere" in own:
         return Asks.NOT
     if _SMALL_TALK.search(part) and not somebody:
         return Asks.NOT
     worried = _WORRIED.search(part) is not None
-    if own & {"medicine", "illness"} or (worried and everything & {"medicine", "illness"}):
-        return Asks.SURELY if worried or "everyday" not in everything else Asks.NOT
-    if len(everything & {"body", "complaint", "remedy"}) > 1 and "everyday" not in everything:
+    if own & _BY_ITSELF:
+        return Asks.SURELY if worried or not everything & _OTHER else Asks.NOT
+    if "everyday" in own:
+        return Asks.NOT
+    if worried and everything & _BY_ITSELF:
+        return Asks.SURELY
+    if len(everything & {"body", "complaint", "remedy"}) > 1 and not everything & _OTHER:
         return Asks.SURELY if worried and own else Asks.MAYBE
     return Asks.NOT
