@@ -58,7 +58,7 @@ _EXCUSE = re.compile(
     r"|my \w{2,9})(?: \w{1,7}n'?t| never)? "
     r"(?:finds? out|gets? caught|notices?|ever knows?|gets? found|checks?)|(?:nobody|no one|they|he|she"
     r"|the police|the boss|my boss)"
-    r"(?:'ll| will| would|'d|)? ?(?:never|won'?t|don'?t|doesn'?t|even|ever)? ?(?:find out|finds out|notices?"
+    r"(?:'ll| will|)? ?(?:never|won'?t|don'?t|doesn'?t|even|ever)? ?(?:find out|finds out|notices?"
     r"|checks?|gets? caught|suspects?)\b"
     r"|what (?:they|he|she|you|people|your \w{2,9}|my \w{2,9}) (?:don'?t|doesn'?t) know (?:won'?t|can'?t|doesn'?t)"
     r"|(?:their|his|her|your) (?:own )?problem(?:, | if |, not mine)|(?:knew|know) (?:the risks?|what (?:he|she"
