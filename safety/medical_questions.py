@@ -23,7 +23,8 @@ class Asks(IntEnum):
     SURELY = 3
 
 
-_BY_ITSELF = {"medicine", "illness"}
+_BODILY = {"medicine", "illness"}
+_BY_ITSELF = _BODILY | {"mind"}
 _OTHER = {"elsewhere", "everyday"}
 _VALUE = re.compile(
     r"\b(?:9\d|1\d\d|2[0-4]\d) ?(?:/|over) ?\d{2,3}\b|\b\d{1,4}(?:[.,]\d{1,2})? ?(?:mg|mcg|iu|mmol|mmhg|bpm|mg/dl)\b"
@@ -58,7 +59,8 @@ _TO_THE_BOT = re.compile(
     r"|treat|need|have to|get rid|stop|cure|tell|start|give|take care|supposed|allowed|meant|sure|worry|trust|wait"
     r"|go to|heard|any|call|lower|fix|use for|use on|do for|do about|do if|do when|do in|risk|get (?:pregnant"
     r"|infected)))"
-    r"|^\W{0,3}(?:and |how about |what about )?(?:you|u|yours)\?|\bhow (?:are|have) (?:you|u)\b|\b(?:can"
+    r"|^\W{0,3}(?:and |how about |what about )?(?:you|u|yours)\?|\bhow (?:are|have) (?:you|u)\b|\b(?:has|does|did|is"
+    r"|are|was|were|have any of) your\b|\b(?:can"
     r"|could) (?:you|u) (?:help|sing|write|tell me a|play|feel|be|talk"
     r"|speak)\b"
 )
@@ -106,7 +108,7 @@ def asks_for_advice(question: str) -> Asks:
     asked = max(
         (_asked(part, own, everything, somebody) for part, own in zip(parts, kinds, strict=True)), default=Asks.NOT
     )
-    if asked is Asks.NOT and everything & _BY_ITSELF and not everything & _OTHER:
+    if asked is Asks.NOT and everything & _BODILY and not everything & _OTHER:
         return Asks.NOT if "?" in question or _TO_THE_BOT.search(question) else Asks.TOLD
     return asked
 
