@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ from dialogue.training.corpus import (
 )
 from dialogue.training.identity import SOURCE as IDENTITY
 from dialogue.training.identity import TALKS, identity_talks
-from dialogue.training.own_talks import SOURCE as OWN_TALKS
-from dialogue.training.own_talks import own_talks
+from dialogue.training.own_talks import FOLDERS, own_talks
 from dialogue.training.recipes import Recipe
 from dialogue.training.tokens import Loaded, TokenTalks, cached, tokenise, tokenizer_sha256
 
-OWN: dict[str, Callable[[], Iterator[Talk]]] = {IDENTITY: lambda: identity_talks(TALKS), OWN_TALKS: own_talks}
+OWN: dict[str, Callable[[], Iterator[Talk]]] = {
+    IDENTITY: partial(identity_talks, TALKS),
+    **{source: partial(own_talks, source) for source in FOLDERS},
+}
 """The sources that come with the program; in them the second speaker is the bot."""
 
 

@@ -6,27 +6,32 @@ They hold nobody's data, so the release gate does not ask; but what is remembere
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dialogue.models.chat_model import ChatModel
 from dialogue.rerank import words
-from dialogue.training.own_talks import own_talks
+from dialogue.training.corpus import Talk
+from dialogue.training.own_talks import FOLDERS, own_talks
 from eval.offline.memory.audit import LONG_WORDS, RARE, OnDone, Pair, greedy_replies, rate
 from eval.offline.memory.suffix_index import SuffixIndex
 
 
+def _all() -> Iterator[Talk]:
+    return (talk for source in FOLDERS for talk in own_talks(source))
+
+
 def own_index() -> SuffixIndex:
     """Every turn of the project's own talks."""
-    return SuffixIndex(text for talk in own_talks() for _, text in talk.turns)
+    return SuffixIndex(text for talk in _all() for _, text in talk.turns)
 
 
 def own_pairs(count: int, seed: int) -> list[Pair]:
     """``count`` answers of the bot of LONG_WORDS words or more, up to three turns before them: one a talk, by hash."""
     kept: list[tuple[int, Pair]] = []
-    for talk in own_talks():
+    for talk in _all():
         turns = [text for _, text in talk.turns]
-        places = [place for place in range(1, len(turns), 2) if len(words(turns[place])) >= LONG_WORDS]
+        places = [place for place in range(len(turns) - 1, 0, -2) if len(words(turns[place])) >= LONG_WORDS]
         if places:
             mark = zlib.crc32(f"{seed}/{talk.id}".encode())
             place = places[mark % len(places)]
