@@ -55,7 +55,7 @@ def attach(model: AlignedModel, config: AdapterConfig) -> None:
                 setattr(module, name, LowRankLinear(child, config))
     for module in model.modules():
         if isinstance(module, RMSNorm) and config.norms:
-            module.weight = nn.Parameter(module.weight.float())
+            module.weight = nn.Parameter(module.weight.to(torch.float32, copy=True))  # the stacks share the base's
 
 
 def adapter_state(model: AlignedModel) -> dict[str, Tensor]:

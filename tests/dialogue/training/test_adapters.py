@@ -10,6 +10,7 @@ from dialogue.errors import UserError
 from dialogue.models.adapters import check_belongs, merged_state
 from dialogue.models.aligned import AlignedModel, aligned_from_llama, load_llama
 from dialogue.models.base import NAME
+from dialogue.training import network
 from dialogue.training.adapters import AdapterConfig, adapter_state, load_adapter_state
 from dialogue.training.network import tie_stacks, trained_parameters, with_adapters
 
@@ -55,6 +56,18 @@ def test_the_stacks_share_the_base_and_have_adapters_of_their_own(base: Path) ->
     assert weights[f"encoder.{name}.weight"].data_ptr() == weights[f"decoder.{name}.weight"].data_ptr()
     assert weights[f"encoder.{name}.down"].data_ptr() != weights[f"decoder.{name}.down"].data_ptr()
     assert not any(p.requires_grad for n, p in weights.items() if n.endswith("proj.weight") or n == "embed.weight")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_gains_of_the_stacks_are_their_own_whatever_the_base_is_kept_in(
+    base: Path, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In float32 they once were one tensor, so that training one stack's gains changed the other's."""
+    monkeypatch.setattr(network, "computing_dtype", lambda: dtype)
+    model = with_adapters(base, "bidirectional", RANKS)
+    assert model.embed.weight.dtype == dtype
+    gains = [p for name, p in trained_parameters(model).items() if name.endswith("norm.weight")]
+    assert gains and len({gain.data_ptr() for gain in gains}) == len(gains)
 
 
 def test_only_the_chosen_matrices_get_adapters(base: Path) -> None:
