@@ -14,6 +14,7 @@ import torch
 
 from dialogue.candidates import Candidate, Hypothesis
 from dialogue.decoding.config import DecodingConfig
+from dialogue.decoding.scoring import judge
 from dialogue.decoding.search import Decoder, DecodingRequest, mean_log_prob
 from dialogue.models.chat_model import ChatModel
 from dialogue.rerank import rerank
@@ -116,7 +117,7 @@ class Generator:
     def _candidates(self, request: GenerationRequest, hypotheses: Sequence[Hypothesis]) -> list[Candidate]:
         """Hypotheses as texts, in the order of the re-ranker."""
         found = [Candidate(self._text(each), each) for each in hypotheses]
-        return rerank(found, request.conversation, request.config, scorer=self._alone)
+        return rerank(found, request.conversation, request.config, scorer=self._alone, judge=self._judged)
 
     def _text(self, hypothesis: Hypothesis) -> str:
         """What would be said: a hypothesis that the maximum length cut off ends with its last whole sentence."""
@@ -128,6 +129,13 @@ class Generator:
         """log p(reply) per token without the talk before it, in nats: what PMI takes away."""
         context = self._context(replace(conversation, turns=()))
         return mean_log_prob(self.model, context, [each.hypothesis.token_ids for each in candidates])
+
+    def _judged(self, candidates: Sequence[Candidate], conversation: Conversation) -> list[float]:
+        """How good the model's own judge finds each candidate; raises ValueError where it has none."""
+        scores = judge(self.model, self._context(conversation), [each.hypothesis.token_ids for each in candidates])
+        if scores is None:
+            raise ValueError(f"the model {self.model.name} has no judge of replies")
+        return scores
 
 
 def _width(request: GenerationRequest) -> int:

@@ -14,7 +14,7 @@ from dialogue.decoding.config import DecodingConfig
 from dialogue.turns import Conversation
 
 Scorer = Callable[[Sequence[Candidate], Conversation], list[float]]
-"""log p(reply) per token, in nats, without the talk before it; one number per candidate."""
+"""One number per candidate: log p(reply) per token, in nats, without the talk before it; or a judge's score."""
 
 MIN_WORDS = 4
 """An overlap is a share of at least this many words, so that a short "Yes, I do." may be said twice."""
@@ -72,7 +72,7 @@ def features(candidate: Candidate, conversation: Conversation) -> dict[str, floa
 
 
 @dataclass(frozen=True, slots=True)
-class _Judge:
+class _Rules:
     """The rules that drop a candidate, each with the name it reports; ``seen`` are the texts of those before it."""
 
     config: DecodingConfig
@@ -110,20 +110,41 @@ def _with_pmi(
     ]
 
 
+def _with_judge(candidates: Sequence[Candidate], conversation: Conversation, judge: Scorer) -> list[Candidate]:
+    """Candidates with ``judge``, a learnt score of the reply in its talk, higher for better ones."""
+    scores = judge(candidates, conversation)
+    return [replace(c, features={**c.features, "judge": s}) for c, s in zip(candidates, scores, strict=True)]
+
+
+def _rank(candidate: Candidate, config: DecodingConfig) -> float:
+    """What candidates are ordered by: PMI (or the mean log-probability) and the judge's score with its weight."""
+    found = candidate.features
+    return found.get("pmi", found["mean_log_prob"]) + config.judge_weight * found.get("judge", 0.0)
+
+
 def rerank(
-    candidates: Sequence[Candidate], conversation: Conversation, config: DecodingConfig, scorer: Scorer | None = None
+    candidates: Sequence[Candidate],
+    conversation: Conversation,
+    config: DecodingConfig,
+    scorer: Scorer | None = None,
+    judge: Scorer | None = None,
 ) -> list[Candidate]:
     """The same candidates with features, best first; those a rule dropped come last, with its name.
 
-    Without PMI the order of the search stays. ``dropped_by`` is "empty", "duplicate", "blocked_phrase" or "cross_turn".
-    Raises ValueError when the configuration asks for PMI and there is no scorer.
+    Without PMI and judge the order of the search stays. ``dropped_by`` is "empty", "duplicate", "blocked_phrase" or
+    "cross_turn". Raises ValueError when the configuration asks for PMI or the judge and there is none.
     """
     looked_at = [replace(c, features={**c.features, **features(c, conversation)}) for c in candidates]
     if config.pmi_lambda and looked_at:
         if scorer is None:
             raise ValueError("pmi_lambda needs a scorer of replies without their context")
         looked_at = _with_pmi(looked_at, conversation, config.pmi_lambda, scorer)
-        looked_at.sort(key=lambda c: -c.features["pmi"])
-    judge = _Judge(config, set())
-    judged = [replace(c, dropped_by=judge.dropped_by(c)) for c in looked_at]
+    if config.judge_weight and looked_at:
+        if judge is None:
+            raise ValueError("judge_weight needs a judge of replies")
+        looked_at = _with_judge(looked_at, conversation, judge)
+    if config.pmi_lambda or config.judge_weight:
+        looked_at.sort(key=lambda c: -_rank(c, config))
+    rules = _Rules(config, set())
+    judged = [replace(c, dropped_by=rules.dropped_by(c)) for c in looked_at]
     return sorted(judged, key=lambda c: c.dropped_by is not None)

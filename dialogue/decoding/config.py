@@ -58,6 +58,7 @@ class DecodingConfig:
     # re-ranking
     cross_turn_overlap: float = 0.0
     pmi_lambda: float = 0.0
+    judge_weight: float = 0.0
     # forced by the checkpoint
     forced_first_id: int | None = None
     forced_last_id: int | None = None
@@ -70,7 +71,7 @@ class DecodingConfig:
         for name in ("min_length", "no_repeat_ngram", "no_repeat_context_ngram", "top_k", "delay_steps"):
             if getattr(self, name) < 0:
                 raise UserError(f"Decoding setting {name} must be 0 (off) or more, not {getattr(self, name)}.")
-        for name in ("diversity_penalty", "pmi_lambda", "cross_turn_overlap"):
+        for name in ("diversity_penalty", "pmi_lambda", "judge_weight", "cross_turn_overlap"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"Decoding setting {name} must be 0 (off) or more, not {getattr(self, name)}.")
         if not math.isfinite(self.length_penalty):

@@ -55,3 +55,20 @@ class TreeSeq2Seq(Seq2Seq, Protocol):
         their (M,) float32 log-probabilities, and (M,) whether the token is the likeliest one there.
         """
         ...
+
+
+@runtime_checkable
+class JudgingSeq2Seq(Seq2Seq, Protocol):
+    """A model that can say how good a whole reply is, where its weights came with a judge."""
+
+    @property
+    def judges(self) -> bool:
+        """Whether these weights did."""
+        ...
+
+    def judge_trees(self, tokens: Tensor, above: Tensor, state: DecoderState, ends: Tensor) -> Tensor:
+        """Trees as in TreeSeq2Seq.read_trees; ``ends`` (M,) are the rows of whole replies' ends -> (M,) scores.
+
+        Higher is better; scores of one conversation's replies can be compared.
+        """
+        ...

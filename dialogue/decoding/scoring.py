@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from dialogue.decoding.protocol import DecoderState, Seq2Seq, TreeSeq2Seq
+from dialogue.decoding.protocol import DecoderState, JudgingSeq2Seq, Seq2Seq, TreeSeq2Seq
 from dialogue.decoding.tables import rectangle
 
 if TYPE_CHECKING:
@@ -88,9 +88,7 @@ def teacher_force(
         raise ValueError(f"{len(contexts)} contexts for {len(replies)} replies; give one context for each reply")
     found, device = [Forced() for _ in replies], torch.device(device)
     for forest in _forests([(tuple(c), tuple(r)) for c, r in zip(contexts, replies, strict=True)], start_id):
-        lengths = torch.tensor([len(context) for context in forest.contexts], device=device)
-        ids = rectangle(list(forest.contexts), device, pad_id)
-        state = model.encode(ids, (torch.arange(ids.shape[1], device=device) < lengths[:, None]).long())
+        state = _encoded(model, forest, pad_id, device)
         if isinstance(model, TreeSeq2Seq):
             log_probs, first = _at_once(model, forest, state, device)
         else:
@@ -120,6 +118,38 @@ def mean_log_prob(model: ChatModel, context: Sequence[int], replies: Sequence[Se
     contexts = [context] * len(replies)
     forced = teacher_force(model.seq2seq, contexts, replies, start_id=model.start_id, pad_id=model.pad_id)
     return [each.mean for each in forced]
+
+
+@torch.inference_mode()
+def judge(model: ChatModel, context: Sequence[int], replies: Sequence[Sequence[int]]) -> list[float] | None:
+    """How good the model's own judge finds each whole reply to one context (higher is better, minus infinity for an
+    empty one); None where it has no judge.
+    """
+    network, found = model.seq2seq, [-torch.inf] * len(replies)
+    if not isinstance(network, JudgingSeq2Seq) or not network.judges:
+        return None
+    one_more = [(tuple(context), _past_its_end(tuple(reply), model)) for reply in replies]
+    for forest in _forests(one_more, model.start_id):
+        roots, above, tokens = torch.tensor(list(forest.nodes)).unbind(1)
+        state = network.reorder(_encoded(network, forest, model.pad_id, torch.device("cpu")), roots)
+        ends = {number: node for number, node, _ in forest.asked}  # the last one asked of is that of the reply's end
+        scores = network.judge_trees(tokens, above, state, torch.tensor(list(ends.values())))
+        for number, score in zip(ends, scores.tolist(), strict=True):
+            found[number] = score
+    return found
+
+
+def _past_its_end(reply: Ids, model: ChatModel) -> Ids:
+    """A reply, its end (also where the search was cut off before it) and one token more; an empty one stays empty."""
+    end = () if reply and reply[-1] == model.eos_id else (model.eos_id,)
+    return (*reply, *end, model.pad_id) if reply else ()
+
+
+def _encoded(model: Seq2Seq, forest: _Forest, pad_id: int, device: torch.device) -> DecoderState:
+    """The state of a forest's contexts, which have said nothing."""
+    lengths = torch.tensor([len(context) for context in forest.contexts], device=device)
+    ids = rectangle(list(forest.contexts), device, pad_id)
+    return model.encode(ids, (torch.arange(ids.shape[1], device=device) < lengths[:, None]).long())
 
 
 def _forests(pairs: Sequence[tuple[Ids, Ids]], start_id: int) -> Iterator[_Forest]:

@@ -187,7 +187,8 @@ class AlignedModel(nn.Module):
     """The encoder–decoder with tied embeddings.
 
     Parameters are named as in Llama, under ``embed``, ``encoder`` and ``decoder``: ``embed.weight``,
-    ``encoder.layers.3.self_attn.q_proj.weight``, ``decoder.norm.weight``.
+    ``encoder.layers.3.self_attn.q_proj.weight``, ``decoder.norm.weight``. ``judge`` (width -> 1), where there is one,
+    scores a reply by the state after its end.
     """
 
     def __init__(self, config: AlignedConfig) -> None:
@@ -197,6 +198,7 @@ class AlignedModel(nn.Module):
         self.encoder = Stack(config, config.layers - 1, closing_norm=False)
         self.decoder = Stack(config, config.layers, closing_norm=True)
         self.rotary = Rotary(config.head_dim, config.rope_theta)
+        self.judge: nn.Linear | None = None
         self.recompute = False  # trade a second forward pass for memory (Chen et al. 2016)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, decoder_ids: Tensor) -> Tensor:

@@ -37,18 +37,26 @@ class _Layer:
 
 
 class AlignedSeq2Seq:
-    """The JoinableSeq2Seq and TreeSeq2Seq protocols over the tensors of an AlignedModel."""
+    """The JoinableSeq2Seq, TreeSeq2Seq and JudgingSeq2Seq protocols over the tensors of an AlignedModel."""
 
     def __init__(
-        self, config: AlignedConfig, tensors: Mapping[str, Tensor], kernels: Kernels, *, shared: bool = False
+        self,
+        config: AlignedConfig,
+        tensors: Mapping[str, Tensor],
+        kernels: Kernels,
+        *,
+        shared: bool = False,
+        judge: Tensor | None = None,
     ) -> None:
         """``tensors`` carry an AlignedModel's names and are read one at a time.
 
-        ``shared`` says that the encoder's blocks are the decoder's own, which halves the memory.
+        ``shared`` says that the encoder's blocks are the decoder's own, which halves the memory. ``judge`` (width,)
+        scores whole replies by their last states.
         """
         self.vocab_size = config.vocab_size
         self._config, self._dtype = config, kernels.dtype
         self._rope = torch.empty(0, config.head_dim // 2, dtype=torch.complex64)
+        self._judge = judge
         self._final_gain = tensors["decoder.norm.weight"].detach().float()
         self._embedding = kernels.table(tensors["embed.weight"].detach())
         self._head = kernels.pack_head(lambda: tensors["embed.weight"].detach(), None, self._embedding)
@@ -132,6 +140,18 @@ class AlignedSeq2Seq:
         """Log-probabilities of the (M, 2) pairs (row, next token) asked for, and whether they are the likeliest."""
         state.positions = state.positions + state.prefix.plant(above)
         return picked(self._log_probs, self._states(tokens, state), asked)
+
+    @property
+    def judges(self) -> bool:
+        """Whether these weights came with a judge."""
+        return self._judge is not None
+
+    @torch.inference_mode()
+    def judge_trees(self, tokens: Tensor, above: Tensor, state: SearchState, ends: Tensor) -> Tensor:
+        """The judge's scores of the replies that end at the (M,) rows ``ends``, float32."""
+        assert self._judge is not None
+        state.positions = state.positions + state.prefix.plant(above)
+        return self._states(tokens, state)[ends].float() @ self._judge
 
     def _states(self, ids: Tensor, state: SearchState) -> Tensor:
         """(N,) ids whose cells are chosen -> their (N, width) last states, normalised."""

@@ -6,6 +6,7 @@ neither transformers nor the hub's client.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ from dialogue.models.catalogue import CATALOGUE, Source, default_name, trained_f
 from dialogue.models.chat_model import ChatModel
 from dialogue.models.checkpoint import fingerprint, read_config, read_tensors
 from dialogue.models.formats import ChatMLFormat, TurnsFormat
+from dialogue.models.judge import FILE as JUDGE_FILE
+from dialogue.models.judge import read_judge
 from dialogue.models.kernels import DTYPES, choose_kernels
 from dialogue.models.vocabulary import TokenizerVocabulary
 
@@ -130,7 +133,7 @@ def load_trained(folder: Path, name: str, dtype: str = "auto") -> ChatModel:
     reading = _trained_format(settings, vocabulary, folder)
     return ChatModel(
         name=name,
-        seq2seq=_network(config, read_tensors(folder), dtype, folder),
+        seq2seq=_network(config, read_tensors(folder), dtype, folder, judge=read_judge(folder)),
         vocabulary=vocabulary,
         context_format=reading,
         start_id=reading.bot_start,
@@ -140,7 +143,7 @@ def load_trained(folder: Path, name: str, dtype: str = "auto") -> ChatModel:
         max_reply=int(settings.get("max_reply", MAX_REPLY)),
         defaults=_trained_defaults(settings, folder),
         languages=frozenset(settings.get("languages", ["en"])),
-        fingerprint=fingerprint(folder, dtype),
+        fingerprint=fingerprint(folder, dtype, *_judge_digest(folder)),
     )
 
 
@@ -165,7 +168,7 @@ def load_adapters(
     reading = _trained_format(settings, vocabulary, folder)
     return ChatModel(
         name=name,
-        seq2seq=_network(config, tensors, dtype, folder),
+        seq2seq=_network(config, tensors, dtype, folder, judge=read_judge(folder)),
         vocabulary=vocabulary,
         context_format=reading,
         start_id=reading.bot_start,
@@ -175,8 +178,14 @@ def load_adapters(
         max_reply=int(settings.get("max_reply", MAX_REPLY)),
         defaults=_trained_defaults(settings, folder),
         languages=frozenset(settings.get("languages", ["en"])),
-        fingerprint=fingerprint(folder, base.sha256, dtype, pattern=ADAPTER_FILES),
+        fingerprint=fingerprint(folder, base.sha256, dtype, *_judge_digest(folder), pattern=ADAPTER_FILES),
     )
+
+
+def _judge_digest(folder: Path) -> list[str]:
+    """What a judge adds to the fingerprint."""
+    file = folder / JUDGE_FILE
+    return [hashlib.sha256(file.read_bytes()).hexdigest()] if file.is_file() else []
 
 
 class LlamaTensors(Mapping[str, Tensor]):
@@ -233,16 +242,25 @@ def _trained_format(settings: Mapping[str, Any], vocabulary: TokenizerVocabulary
 
 def _trained_defaults(settings: Mapping[str, Any], folder: Path) -> DecodingConfig:
     try:
-        return CHAT_DEFAULTS.with_(**settings.get("decoding", {}))
+        defaults = CHAT_DEFAULTS.with_(**settings.get("decoding", {}))
     except TypeError as error:
         raise UserError(f"{folder}/config.json has a decoding setting that is not known ({error}).") from error
+    if defaults.judge_weight and not (folder / JUDGE_FILE).is_file():
+        raise UserError(f"{folder} lacks its judge of replies ({JUDGE_FILE}); get the weights again.")
+    return defaults
 
 
 def _network(
-    config: AlignedConfig, tensors: Mapping[str, Tensor], dtype: str, folder: Path, *, shared: bool = False
+    config: AlignedConfig,
+    tensors: Mapping[str, Tensor],
+    dtype: str,
+    folder: Path,
+    *,
+    shared: bool = False,
+    judge: Tensor | None = None,
 ) -> AlignedSeq2Seq:
     try:
-        return AlignedSeq2Seq(config, tensors, choose_kernels(dtype), shared=shared)
+        return AlignedSeq2Seq(config, tensors, choose_kernels(dtype), shared=shared, judge=judge)
     except (KeyError, RuntimeError) as error:
         raise UserError(f"The weights in {folder} do not fit its configuration ({error}); get them again.") from error
 

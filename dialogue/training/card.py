@@ -15,6 +15,10 @@ LICENCES = {
     ),
     "chatterbot": ("BSD", "chatterbot-corpus, pypi.org/project/chatterbot-corpus"),
     "identity": ("Apache-2.0", "our own sentences about who the bot is, dialogue/training/identity.toml"),
+    "own_replies": (
+        "Apache-2.0",
+        "beginnings of talks and their next reply, by a language model for this project, dialogue/training/replies",
+    ),
     "own_talks": ("Apache-2.0", "talks that a language model wrote for this project, dialogue/training/talks"),
     "changelog": ("CC BY-SA 4.0", "Changelog podcast transcripts, github.com/thechangelog/transcripts"),
     "crd3": ("CC BY-SA 4.0", "Critical Role D&D Dataset, github.com/RevanthRameshkumar/CRD3"),
@@ -95,7 +99,8 @@ def _recipe(record: Mapping[str, Any]) -> str:
     train = recipe["train"]
     return (
         f"{recipe['note']}. AdamW, learning rate {train['learning_rate']:g} with warm-up and cosine, clipping at "
-        f"{train['clip']:g}, batches of {recipe['batch_tokens']:,} padded tokens x {train['accumulate']}, bfloat16. "
+        f"{train['clip']:g}, batches of {recipe['batch_tokens']:,} padded tokens x {train['accumulate']}, "
+        f"{record['machine'].get('dtype', 'bfloat16')}. "
         f"{run['steps']:,} steps; {run['tokens']:,} tokens read and said, {run['targets']:,} of them learnt from "
         f"({run['passes']:.2f} passes over the mix), in {run['minutes']:.0f} minutes." + _preferences(record)
     )
@@ -105,8 +110,9 @@ def _preferences(record: Mapping[str, Any]) -> str:
     if "preferences" not in record:
         return ""
     return (
-        f" Its last steps also learnt from {record['preferences']['pairs']:,} pairs of judged replies, by direct "
-        f"preference optimisation (beta {record['recipe']['preferences']['beta']:g})."
+        f" It also learnt from {record['preferences']['replies']:,} judged replies to "
+        f"{record['preferences']['talks']:,} talks, by direct preference optimisation (beta "
+        f"{record['recipe']['preferences']['beta']:g}), and to judge such replies itself."
     )
 
 

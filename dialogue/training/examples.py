@@ -166,13 +166,14 @@ class Batch:
         )
 
 
+def padded(rows: Sequence[list[int]], fill: int) -> Tensor:
+    """(N, longest), right-padded."""
+    size = max(map(len, rows))
+    return torch.tensor([row + [fill] * (size - len(row)) for row in rows])
+
+
 def collate(examples: Sequence[Example]) -> Batch:
     """Right-padded tensors; a padded decoder position has the weight -1."""
-
-    def padded(rows: list[list[int]], fill: int) -> Tensor:
-        size = max(map(len, rows))
-        return torch.tensor([row + [fill] * (size - len(row)) for row in rows])
-
     encoder = [example.encoder for example in examples]
     steps = max(len(example.decoder) for example in examples)
     return Batch(

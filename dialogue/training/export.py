@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dialogue.errors import UserError
 from dialogue.models.aligned import AlignedModel
+from dialogue.models.judge import write_judge
 from dialogue.training.adapters import adapter_state
 from dialogue.training.recipes import Recipe
 from dialogue.training.tokens import tokenizer_sha256
@@ -46,6 +47,8 @@ def export(
             config |= _write_adapters(partial, model, recipe, base_sha256)
         else:
             config |= _write_whole(partial, model, tokenizer)
+        if model.judge is not None:
+            write_judge(partial, model.judge.weight[0])
         _write_json(partial / "config.json", config)
         _write_json(partial / "training.json", record)
         (partial / "MODEL_CARD.md").write_text(card, encoding="utf-8")
@@ -116,7 +119,11 @@ def split_by_size(tensors: Mapping[str, Tensor], largest: int) -> list[dict[str,
 def _write_whole(folder: Path, model: AlignedModel, tokenizer: Tokenizer) -> dict[str, Any]:
     from safetensors.torch import save_file
 
-    state = {name: tensor.detach().to(torch.bfloat16).clone() for name, tensor in model.state_dict().items()}
+    state = {
+        name: tensor.detach().to(torch.bfloat16).clone()
+        for name, tensor in model.state_dict().items()
+        if not name.startswith("judge.")
+    }
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(str(folder / "tokenizer.json"))
     config = model.config

@@ -12,19 +12,29 @@ from torch import Tensor, nn
 
 from dialogue.errors import UserError
 from dialogue.models.aligned import AlignedConfig, AlignedModel, EncoderKind, Rotary, aligned_from_llama, load_llama
+from dialogue.models.judge import read_judge
+from dialogue.models.linear import fast_dtype
 from dialogue.training.adapters import AdapterConfig, attach, load_adapter_state
 from dialogue.training.examples import IGNORED, Batch
 from dialogue.training.losses import LossSettings, repeats, reply_loss
 from dialogue.training.recipes import Recipe
 
 
+def computing_dtype() -> torch.dtype:
+    """What training multiplies in: bfloat16 on an accelerator and on processors that have it, float32 on all others,
+    which would only imitate it (four times slower on one with AVX-512 alone).
+    """
+    return torch.bfloat16 if torch.cuda.is_available() else fast_dtype()
+
+
 def with_adapters(folder: Path, encoder: EncoderKind, adapters: AdapterConfig) -> AlignedModel:
-    """The base in bfloat16, its memory shared by both stacks and frozen, with fresh adapters to train."""
+    """The base in the computing type, its memory shared by both stacks and frozen, with fresh adapters to train."""
     config, state = load_llama(folder, encoder)
     with torch.device("meta"):
         model = AlignedModel(config)
     model.rotary = Rotary(config.head_dim, config.rope_theta)
-    model.load_state_dict(state, assign=True)
+    wide = {id(tensor): tensor.to(computing_dtype()) for tensor in state.values()}  # the stacks' tensors are the same
+    model.load_state_dict({name: wide[id(tensor)] for name, tensor in state.items()}, assign=True)
     attach(model, adapters)
     return model
 
@@ -68,6 +78,12 @@ def build(recipe: Recipe, base: Path, vocabulary: int) -> AlignedModel:
     return model.train()
 
 
+def attach_judge(model: AlignedModel) -> None:
+    """Give a network a judge of replies that finds all equal until it has learnt."""
+    model.judge = nn.Linear(model.config.width, 1, bias=False, device=model.embed.weight.device)
+    nn.init.zeros_(model.judge.weight)
+
+
 def compile_blocks(model: AlignedModel, backend: Any = "inductor") -> None:
     """Compile the blocks one by one; layers and lengths share four compiled forms (states that need a gradient or not,
     with a memory or without), so that the first step waits a minute and no later one.
@@ -90,6 +106,9 @@ def start_from(folder: Path, model: AlignedModel, base_sha256: str) -> None:
         }
         if config.get("base_sha256") != base_sha256:
             raise UserError(f"The adapters in {folder} belong to another base model.")
+        judge = read_judge(folder)
+        if model.judge is not None:
+            state["judge.weight"] = model.judge.weight.detach() if judge is None else judge[None]
         load_adapter_state(model, state)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"{folder} holds no adapters that fit this run (same rank, same matrices): {error}.") from error
@@ -119,13 +138,13 @@ def trained_parameters(model: AlignedModel) -> dict[str, nn.Parameter]:
 
 
 class ReplyLoss:
-    """The loss of a network on a batch. Whole networks run under bfloat16 autocast, adapters over a bfloat16 base
-    need none.
+    """The loss of a network on a batch. Whole networks are kept in float32 and run under autocast where the computing
+    type is another; adapters over a frozen base of that type need none.
     """
 
     def __init__(self, model: AlignedModel, settings: LossSettings | None = None) -> None:
         self.model, self.settings = model, settings or LossSettings()
-        self.autocast = model.embed.weight.dtype == torch.float32
+        self.autocast = model.embed.weight.requires_grad and computing_dtype() is torch.bfloat16
 
     def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """(weighted nats, sum of the weights)."""

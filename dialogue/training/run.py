@@ -6,13 +6,14 @@ import contextlib
 import itertools
 import json
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from dialogue.models.aligned import AlignedModel, aligned_from_llama
 from dialogue.models.base import BaseCheckpoint, base_checkpoint
@@ -24,8 +25,23 @@ from dialogue.training.evaluate import Score, in_chat_template, scores, validati
 from dialogue.training.examples import Batch, Sampler, ahead, batches
 from dialogue.training.export import export
 from dialogue.training.footprint import Footprint, Meter, with_earlier
-from dialogue.training.network import ReplyLoss, build, compile_blocks, start_from, trained_parameters
-from dialogue.training.preferences import JudgedBatch, JudgedLoss, Pairs, judged_batches, kept_reference, read_pairs
+from dialogue.training.network import (
+    ReplyLoss,
+    attach_judge,
+    build,
+    compile_blocks,
+    computing_dtype,
+    start_from,
+    trained_parameters,
+)
+from dialogue.training.preferences import (
+    JudgedBatch,
+    JudgedLoss,
+    JudgedTalks,
+    judged_batches,
+    kept_reference,
+    read_judged,
+)
 from dialogue.training.prepared import read_prepared, refuse_tokenizer, write_prepared
 from dialogue.training.recipes import Recipe
 from dialogue.training.speed import Speed, operations, profile
@@ -93,8 +109,12 @@ def _run(
     tokenizer, data = the_data(recipe, places, base.folder, filtering, options.research, say)
     model = the_model(recipe, places, base, tokenizer)
     perplexity = measure_start(recipe, model, base.folder, tokenizer, data, options, say)
-    pairs = read_pairs(places.preferences, tokenizer) if places.preferences else None
-    trainer = make_trainer(recipe, model, data, places.folder, options, observe, pairs)
+    judged = read_judged(places.preferences, tokenizer) if places.preferences else None
+    reference: tuple[Tensor, ...] = ()
+    if judged is not None:
+        say(f"Reading {judged.replies:,} judged replies with the weights of the start …")
+        reference = kept_reference(places.folder, model, judged)
+    trainer = make_trainer(recipe, model, data, places.folder, options, observe, judged, reference)
     with measuring(options) as meter:
         progress = trainer.run()
     if options.measured_replies and data.valid:
@@ -102,8 +122,9 @@ def _run(
         add_scores(perplexity, "after", scores(model, validation(data.valid, options.measured_replies)))
     used = with_earlier(places.folder / "footprint.json", meter.footprint()) if meter else None
     record = make_record(recipe, options.name, data, progress, perplexity, used)
-    if pairs is not None:
-        record["preferences"] = {"pairs": len(pairs.all), "sha256": pairs.sha256}
+    if judged is not None:
+        counts = {"talks": len(judged.all), "replies": judged.replies}
+        record["preferences"] = {**counts, "sha256": judged.sha256}
     if parallel.rank() == 0:
         hand_over(places, model, recipe, tokenizer, base, record, say)
     return record
@@ -183,6 +204,8 @@ def the_data(
 def the_model(recipe: Recipe, places: Places, base: BaseCheckpoint, tokenizer: Tokenizer) -> AlignedModel:
     """The recipe's network on this process's device, begun with earlier adapters where some are given."""
     model = build(recipe, base.folder, tokenizer.get_vocab_size()).to(the_device())
+    if places.preferences is not None:
+        attach_judge(model)
     if places.start is not None:
         start_from(places.start, model, base.sha256)
     return model
@@ -209,9 +232,10 @@ def make_trainer(
     folder: Path,
     options: Options,
     observe: Observer | None,
-    pairs: Pairs | None = None,
+    judged: JudgedTalks | None = None,
+    reference: Sequence[Tensor] = (),
 ) -> Trainer:
-    """The trainer of a network on prepared data and judged pairs, with quick validation on the way."""
+    """The trainer of a network on prepared data and judged replies, with quick validation on the way."""
     sampler = Sampler(data.train, data.weights, recipe.windows, recipe.seed, bot_only=OWN)
     share = (parallel.rank(), parallel.world_size())
 
@@ -225,14 +249,13 @@ def make_trainer(
         return {name: score.nats_per_word for name, score in scores(model, questions).items()}
 
     def judged_from(number: int) -> Iterator[JudgedBatch]:
-        assert pairs is not None
-        reference = kept_reference(folder, model, pairs)
-        return judged_batches(batches_from(number), pairs, reference, recipe.preferences.pairs, recipe.seed, number)
+        assert judged is not None
+        return judged_batches(batches_from(number), judged, reference, recipe.preferences.talks, recipe.seed, number)
 
     loss = ReplyLoss(model, recipe.loss)
     _compile_where_asked(recipe, model)
     check, trained = validate if questions else None, trained_parameters(model)
-    if pairs is None:
+    if judged is None:
         return Trainer(trained, loss, batches_from, recipe.train, folder, check, observe)
     return Trainer(trained, JudgedLoss(loss, recipe.preferences), judged_from, recipe.train, folder, check, observe)
 
@@ -257,7 +280,7 @@ def measure_start(
         return perplexity
     say("Measuring the start on held-out talks …")
     if recipe.method != "scratch":
-        plain = aligned_from_llama(base, "causal", torch.bfloat16).to(the_device())
+        plain = aligned_from_llama(base, "causal", computing_dtype()).to(the_device())
         questions = validation(data.valid, options.measured_replies, in_chat_template(tokenizer))
         add_scores(perplexity, "base", scores(plain, questions))
     add_scores(perplexity, "before", scores(model, validation(data.valid, options.measured_replies)))
@@ -308,6 +331,7 @@ def make_record(
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({platform.machine()})",
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
+            "dtype": str(computing_dtype()).removeprefix("torch."),
             "processes": parallel.world_size(),
         },
         "footprint": asdict(footprint) if footprint else None,

@@ -108,6 +108,27 @@ def test_pmi_without_a_scorer_is_an_error_and_no_candidates_are_none() -> None:
     assert rerank([], talk(), config) == []
 
 
+def test_the_judge_adds_its_score_with_its_weight() -> None:
+    likely, better = candidate("I don't know.", log_prob=-4.0), candidate("Chess, mostly.", log_prob=-6.0)
+    scores = {likely.text: -1.0, better.text: 1.0}
+
+    def said(weight: float) -> list[str]:
+        config = PLAIN.with_(judge_weight=weight)
+        found = rerank(
+            [likely, better], talk("What do you play?"), config, judge=lambda cs, _: [scores[c.text] for c in cs]
+        )
+        assert not weight or [c.features["judge"] for c in found] == [scores[c.text] for c in found]
+        return [c.text for c in found]
+
+    assert said(0.0) == said(0.24) == [likely.text, better.text]  # 0.5 nats a token apart, 2 points by the judge
+    assert said(0.26) == [better.text, likely.text]
+
+
+def test_a_judge_that_is_asked_for_must_be_there() -> None:
+    with pytest.raises(ValueError, match="judge"):
+        rerank([candidate("Yes.")], talk(), PLAIN.with_(judge_weight=1.0))
+
+
 def test_what_dropped_a_candidate_before_stays() -> None:
     before = Candidate("Hello", Hypothesis((1,), -1.0, -1.0, True), dropped_by="safety:hate")
     assert rerank([before], talk(), PLAIN)[0].dropped_by == "safety:hate"

@@ -8,36 +8,51 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from dialogue.decoding.scoring import judge
 from dialogue.errors import UserError
+from dialogue.generator import GenerationRequest, Generator
+from dialogue.models.aligned import AlignedModel
 from dialogue.models.base import NAME
+from dialogue.models.judge import FILE
+from dialogue.models.loading import load
 from dialogue.training.card import model_card
 from dialogue.training.data import Filtering
-from dialogue.training.examples import START
+from dialogue.training.examples import END, START, Example, collate
 from dialogue.training.losses import PreferenceSettings
-from dialogue.training.network import ReplyLoss, build, trained_parameters
+from dialogue.training.network import ReplyLoss, attach_judge, build, trained_parameters
 from dialogue.training.preferences import (
     JudgedBatch,
     JudgedLoss,
-    Pairs,
+    JudgedTalks,
     judged_batches,
     kept_reference,
-    log_probs,
-    read_pairs,
+    read_judged,
+    read_replies,
+    side_by_side,
 )
 from dialogue.training.run import Options, Places, run
+from dialogue.turns import Conversation, ConversationKey, Persona, Role, Turn
 from tests.dialogue.training.tiny import SAYINGS, tiny
 
 QUIET = Options(measured_replies=0, quick_replies=0, country=None)
 
 
-def write_pairs(path: Path, count: int = 8) -> Path:
-    """The answer to every saying is the next one; what comes after that is judged worse."""
+def write_judged(path: Path, count: int = 8) -> Path:
+    """The answer to every saying is the next one; the one after it is vague, and the one after that makes no sense."""
     rows = [
-        {"context": [SAYINGS[n % 6]], "chosen": SAYINGS[(n + 1) % 6], "rejected": SAYINGS[(n + 2) % 6], "persona": None}
+        {
+            "context": [SAYINGS[n % 6]],
+            "replies": [{"text": SAYINGS[(n + 1 + worse) % 6], "grade": 2 - worse} for worse in range(3)],
+            "persona": None,
+        }
         for n in range(count)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+def talk_of(text: str) -> Conversation:
+    return Conversation(ConversationKey("test", "judged"), Persona("", ()), (Turn(Role.USER, text),))
 
 
 @pytest.fixture
@@ -47,64 +62,101 @@ def tokenizer(places: Places) -> Tokenizer:
 
 
 @pytest.fixture
-def pairs(tmp_path: Path, tokenizer: Tokenizer) -> Pairs:
-    return read_pairs(write_pairs(tmp_path / "pairs.jsonl"), tokenizer)
+def judged(tmp_path: Path, tokenizer: Tokenizer) -> JudgedTalks:
+    return read_judged(write_judged(tmp_path / "judged.jsonl"), tokenizer)
 
 
-def test_a_pair_is_read_as_the_chat_reads_the_talk(pairs: Pairs, tokenizer: Tokenizer) -> None:
-    said = tokenizer.encode(SAYINGS[1]).ids
-    assert pairs.all[0].chosen.encoder == [*tokenizer.encode(SAYINGS[0]).ids, 2]
-    assert pairs.all[0].chosen.decoder == [START, *said]
-    assert pairs.all[0].chosen.labels == [*said, 2]
-    assert pairs.all[0].rejected.encoder == pairs.all[0].chosen.encoder
+@pytest.fixture
+def model(places: Places) -> AlignedModel:
+    assert places.base_cache is not None
+    return build(tiny(), places.base_cache / "models" / NAME, 0).to(torch.float32)
+
+
+def test_a_talk_is_read_as_the_chat_reads_it(judged: JudgedTalks, tokenizer: Tokenizer) -> None:
+    assert judged.all[0].context == [*tokenizer.encode(SAYINGS[0]).ids, END]
+    assert judged.all[0].replies[0] == tokenizer.encode(SAYINGS[1]).ids
+    assert judged.all[0].grades == (2, 1, 0)
+    assert (len(judged.all), judged.replies) == (8, 24)
 
 
 @pytest.mark.parametrize(
     "line",
-    ["{", '{"context": [], "chosen": "a", "rejected": "b"}', '{"context": ["x"], "chosen": "a"}', '["x", "a", "b"]'],
+    [
+        "{",
+        '{"context": [], "replies": [{"text": "a", "grade": 1}]}',
+        '{"context": ["x"], "replies": [{"text": "a"}]}',
+        '{"context": ["x"], "replies": [{"text": "a", "grade": 3}]}',
+        '{"context": ["x"], "replies": [{"text": " ", "grade": 1}]}',
+        '["x", "a", "b"]',
+    ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, tokenizer: Tokenizer, line: str) -> None:
-    path = write_pairs(tmp_path / "pairs.jsonl", 2)
+    path = write_judged(tmp_path / "judged.jsonl", 2)
     path.write_text(path.read_text() + line + "\n")
-    with pytest.raises(UserError, match=r"pairs\.jsonl, line 3 "):
-        read_pairs(path, tokenizer)
+    with pytest.raises(UserError, match=r"judged\.jsonl, line 3 "):
+        read_judged(path, tokenizer)
 
 
-def test_log_probs_are_those_of_the_reply_alone(places: Places, pairs: Pairs) -> None:
-    assert places.base_cache is not None
-    model = build(tiny(), places.base_cache / "models" / NAME, 0).to(torch.float32)
-    batch = next(judged_batches(iter([None]), pairs, torch.zeros(8), 3, 0, 0)).judged  # type: ignore[list-item]
-    found = log_probs(model, batch)
-    for row in range(len(found)):
-        context, size = batch.input_ids[row][batch.attention_mask[row]], int((batch.weights[row] > 0).sum())
-        logits = model(context[None], torch.ones(1, len(context)), batch.decoder_ids[row : row + 1, :size])
-        wanted = logits[0].log_softmax(-1).gather(1, batch.labels[row, :size, None]).sum()
-        torch.testing.assert_close(found[row], wanted, atol=1e-3, rtol=1e-4)
+def test_talks_without_a_better_reply_teach_nothing_and_a_file_of_them_is_refused(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    alike = {"context": ["Hi."], "replies": [{"text": "a", "grade": 1}, {"text": "b", "grade": 1}]}
+    path = write_judged(tmp_path / "judged.jsonl", 2)
+    path.write_text(path.read_text() + json.dumps(alike) + "\n")
+    assert len(read_judged(path, tokenizer).all) == 2
+    path.write_text(json.dumps(alike) + "\n")
+    with pytest.raises(UserError, match="no talk with a better and a worse reply"):
+        read_judged(path, tokenizer)
+
+
+def test_pairs_are_of_one_talk_better_first_and_every_talk_counts_the_same(judged: JudgedTalks) -> None:
+    fewer = replace(judged.all[1], replies=judged.all[1].replies[1:], grades=judged.all[1].grades[1:])
+    batch = side_by_side([judged.all[0], fewer])
+    better, worse, weights = batch.pairs(vague=0.5)
+    assert list(zip(better.tolist(), worse.tolist(), strict=True)) == [(0, 1), (0, 2), (1, 2), (3, 4)]
+    assert weights.tolist() == pytest.approx([0.2, 0.4, 0.4, 1.0])
+
+
+def test_log_probs_are_those_of_the_reply_alone_and_the_state_is_that_after_its_end(
+    model: AlignedModel, judged: JudgedTalks
+) -> None:
+    talks = judged.all[:3]
+    log_probs, ends = read_replies(model, side_by_side(talks))
+    replies = [(talk.context, reply) for talk in talks for reply in talk.replies]
+    for (context, reply), found, end in zip(replies, log_probs, ends, strict=True):
+        said = torch.tensor([[START, *reply, END]])
+        states = model.states(torch.tensor([context]), torch.ones(1, len(context)), said)[0]
+        logits = (states @ model.embed.weight.T).log_softmax(-1)
+        wanted = logits[range(len(reply) + 1), [*reply, END]].sum()
+        torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(end, states[-1], atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
-def test_the_loss_at_the_start_is_the_talks_and_a_coin_toss(places: Places, pairs: Pairs) -> None:
-    """DPO's loss is log 2 while nothing has been learnt, and falls when the better reply gains on the worse."""
-    assert places.base_cache is not None
-    model = build(tiny(), places.base_cache / "models" / NAME, 0).to(torch.float32)
-    reference = kept_reference(places.folder, model, pairs)
-    talks = next(judged_batches(iter([None]), pairs, reference, 8, 0, 0)).judged  # type: ignore[list-item]
-    batch = next(judged_batches(iter([talks]), pairs, reference, 8, 0, 0))
-    loss = JudgedLoss(ReplyLoss(model), PreferenceSettings(weight=0.5))
+def test_the_loss_at_the_start_is_the_talks_and_two_coin_tosses(model: AlignedModel, judged: JudgedTalks) -> None:
+    """DPO's and the judge's are log 2 while nothing has been learnt; the former falls as better replies gain."""
+    attach_judge(model)
+    reference = tuple(read_replies(model, side_by_side([talk]))[0] for talk in judged.all)
+    talks = collate([Example(judged.all[0].context, [START, 5], [5, END], [1.0, 1.0])])
+    batch = next(judged_batches(iter([talks]), judged, reference, 8, 0, 0))
+    loss = JudgedLoss(ReplyLoss(model), PreferenceSettings(weight=0.5, judge_weight=0.25))
     alone, weights = ReplyLoss(model)(talks)
     total, same = loss(batch)
     assert same == weights
-    assert float((total - alone) / weights) == pytest.approx(0.5 * 0.6931, abs=1e-3)
-    better = replace(batch, reference=batch.reference - 5.0)
-    assert float(loss(better)[0]) < float(total) < float(loss(replace(batch, reference=batch.reference + 5.0))[0])
+    assert float((total - alone) / weights) == pytest.approx(0.75 * 0.6931, abs=1e-3)
+    push = 5.0 * batch.judged.grades
+    better, worse = replace(batch, reference=batch.reference - push), replace(batch, reference=batch.reference + push)
+    assert float(loss(better)[0]) < float(total) < float(loss(worse)[0])
 
 
-def test_every_pair_comes_once_a_pass_and_resumed_runs_take_the_same_ones(pairs: Pairs) -> None:
+def test_every_talk_comes_once_a_pass_and_resumed_runs_take_the_same_ones(judged: JudgedTalks) -> None:
+    numbered = tuple(torch.full((3,), float(number)) for number in range(8))
+
     def seen(start: int, count: int) -> list[JudgedBatch]:
-        return list(judged_batches(iter([None] * count), pairs, torch.arange(8.0), 4, 1, start))  # type: ignore[list-item]
+        return list(judged_batches(iter([None] * count), judged, numbered, 4, 1, start))  # type: ignore[list-item]
 
     whole = seen(0, 4)
-    assert sorted(torch.cat([each.reference for each in whole[:2]]).tolist()) == list(range(8))
+    assert sorted(torch.cat([each.reference for each in whole[:2]])[::3].tolist()) == list(range(8))
     assert whole[0].reference.tolist() != whole[2].reference.tolist()
     assert [each.reference.tolist() for each in seen(2, 2)] == [each.reference.tolist() for each in whole[2:]]
 
@@ -112,17 +164,64 @@ def test_every_pair_comes_once_a_pass_and_resumed_runs_take_the_same_ones(pairs:
 def test_a_run_with_judged_replies_prefers_the_better_ones_and_keeps_its_reference(
     places: Places, no_filter: Filtering, tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
-    judged = replace(places, preferences=write_pairs(tmp_path / "pairs.jsonl"))
-    run(tiny(steps=3), judged, no_filter, QUIET, lambda line: None)
-    kept = torch.load(judged.folder / "reference.pt", weights_only=True)["advantages"]
-    record = run(tiny(steps=25), judged, no_filter, QUIET, lambda line: None)  # goes on from the checkpoint
-    assert "8 pairs of judged replies" in model_card(record)
-    assert torch.equal(torch.load(judged.folder / "reference.pt", weights_only=True)["advantages"], kept)
-    assert places.base_cache is not None and judged.preferences is not None
+    learning = replace(places, preferences=write_judged(tmp_path / "judged.jsonl"))
+    run(tiny(steps=3), learning, no_filter, QUIET, lambda line: None)
+    kept = torch.load(learning.folder / "reference.pt", weights_only=True)["log_probs"]
+    record = run(tiny(steps=25), learning, no_filter, QUIET, lambda line: None)  # goes on from the checkpoint
+    assert "24 judged replies to 8 talks" in model_card(record)
+    assert torch.equal(torch.load(learning.folder / "reference.pt", weights_only=True)["log_probs"], kept)
+    assert places.base_cache is not None and learning.preferences is not None
     model = build(tiny(), places.base_cache / "models" / NAME, 0)
+    attach_judge(model)
     state = torch.load(places.folder / "checkpoint.pt", weights_only=True)["weights"]
     with torch.no_grad():
         for name, parameter in trained_parameters(model).items():
             parameter.copy_(state[name])
-    after = kept_reference(tmp_path / "after", model, read_pairs(judged.preferences, tokenizer))
-    assert (after > kept).all()
+    talks = read_judged(learning.preferences, tokenizer)
+    gained = torch.cat(kept_reference(tmp_path / "after", model, talks)) - kept
+    better, worse, _ = side_by_side(talks.all).pairs(0.5)
+    assert float((gained[better] > gained[worse]).float().mean()) > 0.9
+
+
+def test_the_judge_goes_with_the_weights_and_says_of_the_loaded_model_what_it_learnt(
+    places: Places, no_filter: Filtering, tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    learning = replace(places, preferences=write_judged(tmp_path / "judged.jsonl"))
+    run(tiny(steps=25), learning, no_filter, QUIET, lambda line: None)
+    assert places.export is not None and learning.preferences is not None
+    chat = load(str(places.export), cache=places.base_cache, dtype="float32")
+    right = 0
+    for talk in read_judged(learning.preferences, tokenizer).all:
+        scores = judge(chat, talk.context, talk.replies)
+        assert scores is not None and judge(chat, talk.context, talk.replies[1:]) == pytest.approx(scores[1:], abs=1e-4)
+        right += scores[0] > scores[2]
+    assert right >= 7
+    config = json.loads((places.export / "config.json").read_text())
+    (places.export / "config.json").write_text(
+        json.dumps(config | {"decoding": {"judge_weight": 1.0, "min_length": 1}})
+    )
+    ranked = Generator(load(str(places.export), cache=places.base_cache, dtype="float32"))
+    (found,) = ranked.generate([GenerationRequest(talk_of(SAYINGS[0]), ranked.model.defaults)])
+    ranks = [c.features["mean_log_prob"] + c.features["judge"] for c in found if not c.dropped_by]
+    assert ranks == sorted(ranks, reverse=True)
+    (places.export / FILE).unlink()
+    with pytest.raises(UserError, match="lacks its judge"):
+        load(str(places.export), cache=places.base_cache, dtype="float32")
+    (places.export / "config.json").write_text(json.dumps(config))
+    without = load(str(places.export), cache=places.base_cache, dtype="float32")
+    assert judge(without, [3], [[4]]) is None
+    assert without.fingerprint != chat.fingerprint
+
+
+def test_a_run_that_starts_from_an_export_goes_on_with_its_judge(
+    places: Places, no_filter: Filtering, tmp_path: Path
+) -> None:
+    learning = replace(places, preferences=write_judged(tmp_path / "judged.jsonl"))
+    run(tiny(steps=5), learning, no_filter, QUIET, lambda line: None)
+    again = replace(learning, start=places.export, folder=tmp_path / "again", export=None)
+    run(tiny(steps=1, learning_rate=1e-9), again, no_filter, QUIET, lambda line: None)
+    before, after = (
+        torch.load(folder / "checkpoint.pt", weights_only=True)["weights"]["judge.weight"]
+        for folder in (learning.folder, again.folder)
+    )
+    torch.testing.assert_close(after, before, atol=1e-6, rtol=1e-4)

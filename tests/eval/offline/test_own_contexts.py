@@ -10,7 +10,7 @@ import pytest
 import dialogue.training
 from dialogue.rerank import words
 from dialogue.training.identity import TALKS, identity_talks
-from dialogue.training.own_talks import own_talks
+from dialogue.training.own_talks import FOLDERS, own_talks
 from eval.offline.corpora import read_items
 from eval.offline.suite import SHIPPED
 from eval.safety_suite import read_prompts
@@ -21,9 +21,10 @@ JUDGED = Path(dialogue.training.__file__).parent / "judged.jsonl"
 @pytest.fixture(scope="module")
 def trained_on() -> frozenset[str]:
     """Every turn of the project's own talks and judged replies, whoever says it, without case and marks."""
-    talks = (talk for source in (own_talks(), identity_talks(TALKS)) for talk in source)
+    sources = (*(own_talks(source) for source in FOLDERS), identity_talks(TALKS))
+    talks = (talk for source in sources for talk in source)
     judged = [json.loads(line) for line in JUDGED.read_text(encoding="utf-8").splitlines()]
-    texts = [text for pair in judged for text in (*pair["context"], pair["chosen"], pair["rejected"])]
+    texts = [text for row in judged for text in (*row["context"], *(reply["text"] for reply in row["replies"]))]
     texts += [text for talk in talks for _, text in talk.turns]
     return frozenset(" ".join(words(text)) for text in texts)
 
