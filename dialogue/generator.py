@@ -14,7 +14,7 @@ import torch
 
 from dialogue.candidates import Candidate, Hypothesis
 from dialogue.decoding.config import DecodingConfig
-from dialogue.decoding.scoring import judge
+from dialogue.decoding.scoring import has_judge, judge
 from dialogue.decoding.search import Decoder, DecodingRequest, mean_log_prob
 from dialogue.models.chat_model import ChatModel
 from dialogue.rerank import rerank
@@ -117,7 +117,8 @@ class Generator:
     def _candidates(self, request: GenerationRequest, hypotheses: Sequence[Hypothesis]) -> list[Candidate]:
         """Hypotheses as texts, in the order of the re-ranker."""
         found = [Candidate(self._text(each), each) for each in hypotheses]
-        return rerank(found, request.conversation, request.config, scorer=self._alone, judge=self._judged)
+        judge_them = self._judged if has_judge(self.model.seq2seq) else None
+        return rerank(found, request.conversation, request.config, scorer=self._alone, judge=judge_them)
 
     def _text(self, hypothesis: Hypothesis) -> str:
         """What would be said: a hypothesis that the maximum length cut off ends with its last whole sentence."""
@@ -131,11 +132,10 @@ class Generator:
         return mean_log_prob(self.model, context, [each.hypothesis.token_ids for each in candidates])
 
     def _judged(self, candidates: Sequence[Candidate], conversation: Conversation) -> list[float]:
-        """How good the model's own judge finds each candidate; raises ValueError where it has none."""
-        scores = judge(self.model, self._context(conversation), [each.hypothesis.token_ids for each in candidates])
-        if scores is None:
-            raise ValueError(f"the model {self.model.name} has no judge of replies")
-        return scores
+        """How good the model's own judge finds what each candidate would say."""
+        encode = self.model.vocabulary.encode
+        said = [c.hypothesis.token_ids if c.hypothesis.finished else encode(c.text) for c in candidates]
+        return judge(self.model, self._context(conversation), said)
 
 
 def _width(request: GenerationRequest) -> int:

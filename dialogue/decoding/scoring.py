@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Ids = tuple[int, ...]
 
+CPU = torch.device("cpu")
 MOST_NODES = 256
 """Places of the grid (contexts, nodes of the largest tree) that is read together, unless one reply alone has more.
 
@@ -121,22 +122,26 @@ def mean_log_prob(model: ChatModel, context: Sequence[int], replies: Sequence[Se
 
 
 @torch.inference_mode()
-def judge(model: ChatModel, context: Sequence[int], replies: Sequence[Sequence[int]]) -> list[float] | None:
-    """How good the model's own judge finds each whole reply to one context (higher is better, minus infinity for an
-    empty one); None where it has no judge.
+def judge(model: ChatModel, context: Sequence[int], replies: Sequence[Sequence[int]]) -> list[float]:
+    """How good the model's own judge finds each whole reply to one context: higher is better, minus infinity for an
+    empty one. Raises ValueError where it has none.
     """
     network, found = model.seq2seq, [-torch.inf] * len(replies)
-    if not isinstance(network, JudgingSeq2Seq) or not network.judges:
-        return None
+    if not has_judge(network):
+        raise ValueError(f"the model {model.name} has no judge of replies")
     one_more = [(tuple(context), _past_its_end(tuple(reply), model)) for reply in replies]
     for forest in _forests(one_more, model.start_id):
-        roots, above, tokens = torch.tensor(list(forest.nodes)).unbind(1)
-        state = network.reorder(_encoded(network, forest, model.pad_id, torch.device("cpu")), roots)
+        tokens, above, state = _planted(network, forest, _encoded(network, forest, model.pad_id, CPU), CPU)
         ends = {number: node for number, node, _ in forest.asked}  # the last one asked of is that of the reply's end
         scores = network.judge_trees(tokens, above, state, torch.tensor(list(ends.values())))
-        for number, score in zip(ends, scores.tolist(), strict=True):
-            found[number] = score
+        for number, value in zip(ends, scores.tolist(), strict=True):
+            found[number] = value
     return found
+
+
+def has_judge(network: Seq2Seq) -> TypeGuard[JudgingSeq2Seq]:
+    """Whether a network's weights came with a judge of replies."""
+    return isinstance(network, JudgingSeq2Seq) and network.judges
 
 
 def _past_its_end(reply: Ids, model: ChatModel) -> Ids:
@@ -166,9 +171,17 @@ def _forests(pairs: Sequence[tuple[Ids, Ids]], start_id: int) -> Iterator[_Fores
 
 def _at_once(model: TreeSeq2Seq, forest: _Forest, state: DecoderState, device: torch.device) -> tuple[Tensor, Tensor]:
     """What is asked, (M,) log-probabilities and (M,) whether the token was the likeliest, in one pass."""
-    roots, above, tokens = torch.tensor(list(forest.nodes), device=device).unbind(1)
+    tokens, above, state = _planted(model, forest, state, device)
     asked = torch.tensor([(node, token) for _, node, token in forest.asked], device=device)
-    return model.read_trees(tokens, above, model.reorder(state, roots), asked)
+    return model.read_trees(tokens, above, state, asked)
+
+
+def _planted(
+    model: Seq2Seq, forest: _Forest, state: DecoderState, device: torch.device
+) -> tuple[Tensor, Tensor, DecoderState]:
+    """(N,) tokens of the nodes, (N,) the nodes above them, and the contexts' state with a row for each node."""
+    roots, above, tokens = torch.tensor(list(forest.nodes), device=device).unbind(1)
+    return tokens, above, model.reorder(state, roots)
 
 
 def _by_levels(model: Seq2Seq, forest: _Forest, state: DecoderState, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -267,8 +267,10 @@ def aligned_state(config: AlignedConfig, llama: Mapping[str, Tensor]) -> dict[st
     return {name: tensor for old, tensor in llama.items() for name in aligned_names(config, old)}
 
 
-def load_llama(folder: Path, encoder: EncoderKind) -> tuple[AlignedConfig, dict[str, Tensor]]:
-    """Configuration and memory-mapped tensors (this network's names) of a Llama checkpoint folder.
+def load_llama(
+    folder: Path, encoder: EncoderKind, dtype: torch.dtype | None = None
+) -> tuple[AlignedConfig, dict[str, Tensor]]:
+    """Configuration and tensors (this network's names) of a Llama checkpoint folder: memory-mapped, or in ``dtype``.
 
     Raises UserError when the folder holds no such checkpoint.
     """
@@ -276,7 +278,10 @@ def load_llama(folder: Path, encoder: EncoderKind) -> tuple[AlignedConfig, dict[
 
     try:
         config = AlignedConfig.from_llama(json.loads((folder / "config.json").read_text(encoding="utf-8")), encoder)
-        return config, aligned_state(config, load_file(folder / "model.safetensors"))
+        tensors = load_file(folder / "model.safetensors")
+        if dtype is not None:
+            tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
+        return config, aligned_state(config, tensors)
     except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{folder} holds no Llama-like checkpoint that can be read: {error}.") from error
 

@@ -56,7 +56,7 @@ class AlignedSeq2Seq:
         self.vocab_size = config.vocab_size
         self._config, self._dtype = config, kernels.dtype
         self._rope = torch.empty(0, config.head_dim // 2, dtype=torch.complex64)
-        self._judge = judge
+        self._judge = None if judge is None else judge.view(config.width)
         self._final_gain = tensors["decoder.norm.weight"].detach().float()
         self._embedding = kernels.table(tensors["embed.weight"].detach())
         self._head = kernels.pack_head(lambda: tensors["embed.weight"].detach(), None, self._embedding)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from dialogue.errors import UserError
 from dialogue.models.checkpoint import weight_files
+from dialogue.models.judge import FILE as JUDGE_FILE
 
-SMALL_FILES = ["*.json", "*.txt", "*.model"]
+SMALL_FILES = ["*.json", "*.txt", "*.model", JUDGE_FILE]
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 
 

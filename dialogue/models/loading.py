@@ -6,7 +6,6 @@ neither transformers nor the hub's client.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from dialogue.errors import UnknownName, UserError
 from dialogue.models.adapters import check_belongs, merged_weight
 from dialogue.models.aligned import AlignedConfig, EncoderKind, aligned_names
 from dialogue.models.aligned_decoding import AlignedSeq2Seq
-from dialogue.models.base import base_checkpoint
+from dialogue.models.base import base_checkpoint, file_sha256
 from dialogue.models.catalogue import CATALOGUE, Source, default_name, trained_folder
 from dialogue.models.chat_model import ChatModel
 from dialogue.models.checkpoint import fingerprint, read_config, read_tensors
@@ -185,7 +184,7 @@ def load_adapters(
 def _judge_digest(folder: Path) -> list[str]:
     """What a judge adds to the fingerprint."""
     file = folder / JUDGE_FILE
-    return [hashlib.sha256(file.read_bytes()).hexdigest()] if file.is_file() else []
+    return [file_sha256(file)] if file.is_file() else []
 
 
 class LlamaTensors(Mapping[str, Tensor]):

@@ -14,16 +14,15 @@ from dialogue.errors import UserError
 NAME = "checkpoint.pt"
 
 
-def save_checkpoint(folder: Path, state: dict[str, Any]) -> Path:
-    """Write ``state`` beside, flush it to the disk, then move it over the previous checkpoint."""
+def save_checkpoint(folder: Path, state: dict[str, Any], name: str = NAME) -> Path:
+    """Write ``state`` beside, flush it to the disk, then move it over the previous file of that name."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{NAME}.{os.getpid()}"
+    partial = folder / f".{name}.{os.getpid()}"
     with partial.open("wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(folder / NAME)
-    return folder / NAME
+    return partial.replace(folder / name)
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:

@@ -29,12 +29,11 @@ def computing_dtype() -> torch.dtype:
 
 def with_adapters(folder: Path, encoder: EncoderKind, adapters: AdapterConfig) -> AlignedModel:
     """The base in the computing type, its memory shared by both stacks and frozen, with fresh adapters to train."""
-    config, state = load_llama(folder, encoder)
+    config, state = load_llama(folder, encoder, computing_dtype())
     with torch.device("meta"):
         model = AlignedModel(config)
     model.rotary = Rotary(config.head_dim, config.rope_theta)
-    wide = {id(tensor): tensor.to(computing_dtype()) for tensor in state.values()}  # the stacks' tensors are the same
-    model.load_state_dict({name: wide[id(tensor)] for name, tensor in state.items()}, assign=True)
+    model.load_state_dict(state, assign=True)
     attach(model, adapters)
     return model
 
@@ -146,12 +145,15 @@ class ReplyLoss:
         self.model, self.settings = model, settings or LossSettings()
         self.autocast = model.embed.weight.requires_grad and computing_dtype() is torch.bfloat16
 
+    def context(self) -> contextlib.AbstractContextManager[Any]:
+        """What the network runs under."""
+        device = self.model.embed.weight.device.type
+        return torch.autocast(device, torch.bfloat16) if self.autocast else contextlib.nullcontext()
+
     def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """(weighted nats, sum of the weights)."""
-        device = self.model.embed.weight.device
-        batch = batch.to(device)
-        context = torch.autocast(device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
-        with context:
+        batch = batch.to(self.model.embed.weight.device)
+        with self.context():
             states = self.model.states(batch.input_ids, batch.attention_mask, batch.decoder_ids)
             keep = batch.labels != IGNORED
             weights = batch.weights[keep]

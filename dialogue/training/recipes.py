@@ -91,7 +91,7 @@ _RECIPES = (
         note="one H100-class GPU: the open mix, adapters of rank 64, about twenty minutes",
         train=TrainSettings(minutes=20, learning_rate=8e-4, checkpoint_s=90, validate_s=300),
         mix="open",
-        own={"identity": 2.0, "own_talks": 2.0},
+        own={"identity": 2.0, "own_talks": 2.0, "own_replies": 3.0},
         adapters=AdapterConfig(rank=64, alpha=64.0),
         windows=Windows(context=(96, 128, 192, 256), reply=96),
         batch_tokens=49_152,

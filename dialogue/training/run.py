@@ -6,14 +6,13 @@ import contextlib
 import itertools
 import json
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from dialogue.models.aligned import AlignedModel, aligned_from_llama
 from dialogue.models.base import BaseCheckpoint, base_checkpoint
@@ -25,6 +24,7 @@ from dialogue.training.evaluate import Score, in_chat_template, scores, validati
 from dialogue.training.examples import Batch, Sampler, ahead, batches
 from dialogue.training.export import export
 from dialogue.training.footprint import Footprint, Meter, with_earlier
+from dialogue.training.judged import JudgedTalks, read_judged
 from dialogue.training.network import (
     ReplyLoss,
     attach_judge,
@@ -34,14 +34,7 @@ from dialogue.training.network import (
     start_from,
     trained_parameters,
 )
-from dialogue.training.preferences import (
-    JudgedBatch,
-    JudgedLoss,
-    JudgedTalks,
-    judged_batches,
-    kept_reference,
-    read_judged,
-)
+from dialogue.training.preferences import JudgedBatch, JudgedLoss, judged_batches, with_reference
 from dialogue.training.prepared import read_prepared, refuse_tokenizer, write_prepared
 from dialogue.training.recipes import Recipe
 from dialogue.training.speed import Speed, operations, profile
@@ -110,11 +103,10 @@ def _run(
     model = the_model(recipe, places, base, tokenizer)
     perplexity = measure_start(recipe, model, base.folder, tokenizer, data, options, say)
     judged = read_judged(places.preferences, tokenizer) if places.preferences else None
-    reference: tuple[Tensor, ...] = ()
     if judged is not None:
-        say(f"Reading {judged.replies:,} judged replies with the weights of the start …")
-        reference = kept_reference(places.folder, model, judged)
-    trainer = make_trainer(recipe, model, data, places.folder, options, observe, judged, reference)
+        say(f"{judged.reply_count:,} judged replies: how likely they are at the start …")
+        judged = with_reference(places.folder, ReplyLoss(model), judged)
+    trainer = make_trainer(recipe, model, data, places.folder, options, observe, judged)
     with measuring(options) as meter:
         progress = trainer.run()
     if options.measured_replies and data.valid:
@@ -123,7 +115,7 @@ def _run(
     used = with_earlier(places.folder / "footprint.json", meter.footprint()) if meter else None
     record = make_record(recipe, options.name, data, progress, perplexity, used)
     if judged is not None:
-        counts = {"talks": len(judged.all), "replies": judged.replies}
+        counts = {"talks": len(judged.all), "replies": judged.reply_count}
         record["preferences"] = {**counts, "sha256": judged.sha256}
     if parallel.rank() == 0:
         hand_over(places, model, recipe, tokenizer, base, record, say)
@@ -233,7 +225,6 @@ def make_trainer(
     options: Options,
     observe: Observer | None,
     judged: JudgedTalks | None = None,
-    reference: Sequence[Tensor] = (),
 ) -> Trainer:
     """The trainer of a network on prepared data and judged replies, with quick validation on the way."""
     sampler = Sampler(data.train, data.weights, recipe.windows, recipe.seed, bot_only=OWN)
@@ -250,7 +241,7 @@ def make_trainer(
 
     def judged_from(number: int) -> Iterator[JudgedBatch]:
         assert judged is not None
-        return judged_batches(batches_from(number), judged, reference, recipe.preferences.talks, recipe.seed, number)
+        return judged_batches(batches_from(number), judged, recipe.preferences.talks, recipe.seed, number, share)
 
     loss = ReplyLoss(model, recipe.loss)
     _compile_where_asked(recipe, model)

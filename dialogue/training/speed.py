@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dialogue.training.examples import Batch
+from dialogue.training.network import computing_dtype
 from dialogue.training.train import LossOf, Trainer
 
 DATASHEET = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
@@ -28,7 +29,7 @@ class Speed:
     """What steps take, as means over them.
 
     ``operations`` of the matrix products (padding counted), ``seconds``, real ``tokens``; ``ceiling``: operations a
-    second of one large bf16 product here; ``peak``: the datasheet's, 0 where unknown; ``memory``: the most bytes held
+    second of one large product here; ``peak``: the datasheet's, 0 where unknown; ``memory``: the most bytes held
     on the accelerator, 0 on a processor.
     """
 
@@ -45,7 +46,7 @@ class Speed:
         return self.operations / self.seconds / (self.peak or self.ceiling)
 
     def __str__(self) -> str:
-        whose = "the chip's bf16 peak" if self.peak else "one large bf16 product's rate here"
+        whose = "the chip's bf16 peak" if self.peak else "one large product's rate here"
         return (
             f"{self.tokens / self.seconds:,.0f} tokens/s; a step takes {self.seconds:.3f} s for "
             f"{self.operations / 1e12:.2f} T operations: {self.operations / self.seconds / 1e12:.3g} TFLOP/s, "
@@ -98,9 +99,9 @@ def step(trainer: Trainer, batch: Batch) -> None:
 
 
 def ceiling(device: torch.device) -> float:
-    """Operations a second of a square bf16 matrix product on random numbers; the median of several."""
+    """Operations a second of a square product in the computing type, of random numbers; the median of several."""
     size = SMALL if device.type == "cpu" else LARGE
-    a, b = (torch.randn(size, size, device=device).to(torch.bfloat16) for _ in range(2))
+    a, b = (torch.randn(size, size, device=device).to(computing_dtype()) for _ in range(2))
     took = []
     for _ in range(12):
         _wait(device)

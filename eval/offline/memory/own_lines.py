@@ -31,7 +31,7 @@ def own_pairs(count: int, seed: int) -> list[Pair]:
     kept: list[tuple[int, Pair]] = []
     for talk in _all():
         turns = [text for _, text in talk.turns]
-        places = [place for place in range(len(turns) - 1, 0, -2) if len(words(turns[place])) >= LONG_WORDS]
+        places = [place for place in range(1 + len(turns) % 2, len(turns), 2) if len(words(turns[place])) >= LONG_WORDS]
         if places:
             mark = zlib.crc32(f"{seed}/{talk.id}".encode())
             place = places[mark % len(places)]

@@ -8,27 +8,27 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from dialogue.decoding.scoring import judge
+from dialogue.decoding.scoring import has_judge, judge
 from dialogue.errors import UserError
 from dialogue.generator import GenerationRequest, Generator
 from dialogue.models.aligned import AlignedModel
 from dialogue.models.base import NAME
-from dialogue.models.judge import FILE
+from dialogue.models.chat_model import ChatModel
+from dialogue.models.judge import FILE, write_judge
 from dialogue.models.loading import load
 from dialogue.training.card import model_card
 from dialogue.training.data import Filtering
 from dialogue.training.examples import END, START, Example, collate
+from dialogue.training.judged import JudgedTalks, read_judged, side_by_side
 from dialogue.training.losses import PreferenceSettings
-from dialogue.training.network import ReplyLoss, attach_judge, build, trained_parameters
+from dialogue.training.network import ReplyLoss, attach_judge, build, start_from, trained_parameters
 from dialogue.training.preferences import (
+    REFERENCE,
     JudgedBatch,
     JudgedLoss,
-    JudgedTalks,
     judged_batches,
-    kept_reference,
-    read_judged,
     read_replies,
-    side_by_side,
+    with_reference,
 )
 from dialogue.training.run import Options, Places, run
 from dialogue.turns import Conversation, ConversationKey, Persona, Role, Turn
@@ -76,7 +76,7 @@ def test_a_talk_is_read_as_the_chat_reads_it(judged: JudgedTalks, tokenizer: Tok
     assert judged.all[0].context == [*tokenizer.encode(SAYINGS[0]).ids, END]
     assert judged.all[0].replies[0] == tokenizer.encode(SAYINGS[1]).ids
     assert judged.all[0].grades == (2, 1, 0)
-    assert (len(judged.all), judged.replies) == (8, 24)
+    assert (len(judged.all), judged.reply_count) == (8, 24)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,15 @@ def test_a_talk_is_read_as_the_chat_reads_it(judged: JudgedTalks, tokenizer: Tok
         '{"context": ["x"], "replies": [{"text": "a"}]}',
         '{"context": ["x"], "replies": [{"text": "a", "grade": 3}]}',
         '{"context": ["x"], "replies": [{"text": " ", "grade": 1}]}',
+        '{"context": "x", "replies": [{"text": "a", "grade": 1}]}',
+        '{"context": ["x"], "replies": [{"text": "a", "grade": true}]}',
         '["x", "a", "b"]',
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, tokenizer: Tokenizer, line: str) -> None:
     path = write_judged(tmp_path / "judged.jsonl", 2)
-    path.write_text(path.read_text() + line + "\n")
-    with pytest.raises(UserError, match=r"judged\.jsonl, line 3 "):
+    path.write_text(path.read_text() + "\n" + line + "\n")
+    with pytest.raises(UserError, match=r"judged\.jsonl, line 4 "):
         read_judged(path, tokenizer)
 
 
@@ -137,8 +139,9 @@ def test_the_loss_at_the_start_is_the_talks_and_two_coin_tosses(model: AlignedMo
     """DPO's and the judge's are log 2 while nothing has been learnt; the former falls as better replies gain."""
     attach_judge(model)
     reference = tuple(read_replies(model, side_by_side([talk]))[0] for talk in judged.all)
+    judged = replace(judged, reference=reference)
     talks = collate([Example(judged.all[0].context, [START, 5], [5, END], [1.0, 1.0])])
-    batch = next(judged_batches(iter([talks]), judged, reference, 8, 0, 0))
+    batch = next(judged_batches(iter([talks]), judged, 8, 0, 0))
     loss = JudgedLoss(ReplyLoss(model), PreferenceSettings(weight=0.5, judge_weight=0.25))
     alone, weights = ReplyLoss(model)(talks)
     total, same = loss(batch)
@@ -150,15 +153,26 @@ def test_the_loss_at_the_start_is_the_talks_and_two_coin_tosses(model: AlignedMo
 
 
 def test_every_talk_comes_once_a_pass_and_resumed_runs_take_the_same_ones(judged: JudgedTalks) -> None:
-    numbered = tuple(torch.full((3,), float(number)) for number in range(8))
+    numbered = replace(judged, reference=tuple(torch.full((3,), float(number)) for number in range(8)))
 
-    def seen(start: int, count: int) -> list[JudgedBatch]:
-        return list(judged_batches(iter([None] * count), judged, numbered, 4, 1, start))  # type: ignore[list-item]
+    def seen(start: int, count: int, share: tuple[int, int] = (0, 1)) -> list[JudgedBatch]:
+        return list(judged_batches(iter([None] * count), numbered, 4, 1, start, share))  # type: ignore[list-item]
 
     whole = seen(0, 4)
     assert sorted(torch.cat([each.reference for each in whole[:2]])[::3].tolist()) == list(range(8))
     assert whole[0].reference.tolist() != whole[2].reference.tolist()
     assert [each.reference.tolist() for each in seen(2, 2)] == [each.reference.tolist() for each in whole[2:]]
+    apart = [seen(1, 1, (process, 2))[0].reference.tolist() for process in range(2)]
+    assert apart == [each.reference.tolist() for each in whole[2:]]
+
+
+def test_the_reference_is_that_of_every_reply_whatever_was_read_beside_it(
+    model: AlignedModel, judged: JudgedTalks, tmp_path: Path
+) -> None:
+    uneven = tuple(replace(talk, context=talk.context * (1 + at % 3)) for at, talk in enumerate(judged.all * 2))
+    found = with_reference(tmp_path, ReplyLoss(model), replace(judged, all=uneven)).reference
+    for talk, log_probs in zip(uneven, found, strict=True):
+        torch.testing.assert_close(log_probs, read_replies(model, side_by_side([talk]))[0], atol=1e-3, rtol=1e-4)
 
 
 def test_a_run_with_judged_replies_prefers_the_better_ones_and_keeps_its_reference(
@@ -166,10 +180,10 @@ def test_a_run_with_judged_replies_prefers_the_better_ones_and_keeps_its_referen
 ) -> None:
     learning = replace(places, preferences=write_judged(tmp_path / "judged.jsonl"))
     run(tiny(steps=3), learning, no_filter, QUIET, lambda line: None)
-    kept = torch.load(learning.folder / "reference.pt", weights_only=True)["log_probs"]
+    kept = torch.load(learning.folder / REFERENCE, weights_only=True)["log_probs"]
     record = run(tiny(steps=25), learning, no_filter, QUIET, lambda line: None)  # goes on from the checkpoint
     assert "24 judged replies to 8 talks" in model_card(record)
-    assert torch.equal(torch.load(learning.folder / "reference.pt", weights_only=True)["log_probs"], kept)
+    assert torch.equal(torch.load(learning.folder / REFERENCE, weights_only=True)["log_probs"], kept)
     assert places.base_cache is not None and learning.preferences is not None
     model = build(tiny(), places.base_cache / "models" / NAME, 0)
     attach_judge(model)
@@ -177,51 +191,107 @@ def test_a_run_with_judged_replies_prefers_the_better_ones_and_keeps_its_referen
     with torch.no_grad():
         for name, parameter in trained_parameters(model).items():
             parameter.copy_(state[name])
-    talks = read_judged(learning.preferences, tokenizer)
-    gained = torch.cat(kept_reference(tmp_path / "after", model, talks)) - kept
+    talks = with_reference(tmp_path / "after", ReplyLoss(model), read_judged(learning.preferences, tokenizer))
+    gained = torch.cat(talks.reference) - kept
     better, worse, _ = side_by_side(talks.all).pairs(0.5)
     assert float((gained[better] > gained[worse]).float().mean()) > 0.9
 
 
-def test_the_judge_goes_with_the_weights_and_says_of_the_loaded_model_what_it_learnt(
-    places: Places, no_filter: Filtering, tmp_path: Path, tokenizer: Tokenizer
-) -> None:
-    learning = replace(places, preferences=write_judged(tmp_path / "judged.jsonl"))
-    run(tiny(steps=25), learning, no_filter, QUIET, lambda line: None)
-    assert places.export is not None and learning.preferences is not None
-    chat = load(str(places.export), cache=places.base_cache, dtype="float32")
-    right = 0
-    for talk in read_judged(learning.preferences, tokenizer).all:
-        scores = judge(chat, talk.context, talk.replies)
-        assert scores is not None and judge(chat, talk.context, talk.replies[1:]) == pytest.approx(scores[1:], abs=1e-4)
-        right += scores[0] > scores[2]
-    assert right >= 7
-    config = json.loads((places.export / "config.json").read_text())
-    (places.export / "config.json").write_text(
-        json.dumps(config | {"decoding": {"judge_weight": 1.0, "min_length": 1}})
-    )
-    ranked = Generator(load(str(places.export), cache=places.base_cache, dtype="float32"))
-    (found,) = ranked.generate([GenerationRequest(talk_of(SAYINGS[0]), ranked.model.defaults)])
-    ranks = [c.features["mean_log_prob"] + c.features["judge"] for c in found if not c.dropped_by]
-    assert ranks == sorted(ranks, reverse=True)
-    (places.export / FILE).unlink()
-    with pytest.raises(UserError, match="lacks its judge"):
-        load(str(places.export), cache=places.base_cache, dtype="float32")
-    (places.export / "config.json").write_text(json.dumps(config))
-    without = load(str(places.export), cache=places.base_cache, dtype="float32")
-    assert judge(without, [3], [[4]]) is None
-    assert without.fingerprint != chat.fingerprint
-
-
-def test_a_run_that_starts_from_an_export_goes_on_with_its_judge(
+def test_without_its_checkpoint_a_run_reads_the_replies_anew(
     places: Places, no_filter: Filtering, tmp_path: Path
 ) -> None:
     learning = replace(places, preferences=write_judged(tmp_path / "judged.jsonl"))
-    run(tiny(steps=5), learning, no_filter, QUIET, lambda line: None)
-    again = replace(learning, start=places.export, folder=tmp_path / "again", export=None)
+    run(tiny(steps=25), learning, no_filter, QUIET, lambda line: None)
+    (learning.folder / "checkpoint.pt").unlink()
+    first = torch.load(learning.folder / REFERENCE, weights_only=True)["log_probs"]
+    run(tiny(steps=1), replace(learning, start=learning.export, export=None), no_filter, QUIET, lambda line: None)
+    assert not torch.equal(torch.load(learning.folder / REFERENCE, weights_only=True)["log_probs"], first)
+
+
+@pytest.fixture
+def trained(places: Places, no_filter: Filtering, tmp_path: Path) -> Places:
+    """A run of 25 steps with judged replies, exported."""
+    learning = replace(places, preferences=write_judged(tmp_path / "judged.jsonl"))
+    run(tiny(steps=25), learning, no_filter, QUIET, lambda line: None)
+    return learning
+
+
+def loaded(places: Places) -> ChatModel:
+    return load(str(places.export), cache=places.base_cache, dtype="float32")
+
+
+def test_the_loaded_judge_says_what_the_trained_one_does(trained: Places, tokenizer: Tokenizer) -> None:
+    assert trained.base_cache is not None and trained.export is not None and trained.preferences is not None
+    model = build(tiny(), trained.base_cache / "models" / NAME, 0).to(torch.float32)
+    attach_judge(model)
+    start_from(trained.export, model, "tiny")
+    talks, chat, right = read_judged(trained.preferences, tokenizer).all, loaded(trained), 0
+    for talk in talks:
+        scores = judge(chat, talk.context, [*talk.replies, ()])
+        assert model.judge is not None
+        wanted = model.judge(read_replies(model, side_by_side([talk]))[1])[:, 0].tolist()
+        assert scores == pytest.approx([*wanted, float("-inf")], abs=0.02)
+        right += scores[0] > scores[2]
+    assert right >= 7
+
+
+def test_many_replies_are_judged_in_pieces_as_they_are_alone(trained: Places) -> None:
+    chat, replies = loaded(trained), [[3 + n % 40, 4 + n // 40, *range(3, 20)] for n in range(60)]
+    together = judge(chat, [5, 6], replies)
+    assert together == pytest.approx([judge(chat, [5, 6], [reply])[0] for reply in replies], abs=1e-4)
+
+
+def with_decoding(places: Places, **decoding: float) -> ChatModel:
+    assert places.export is not None
+    path = places.export / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"decoding": decoding}))
+    return loaded(places)
+
+
+def test_the_judge_ranks_what_would_be_said(trained: Places) -> None:
+    """Of a reply that the maximum length cut off only whole sentences are said, and so only they are judged."""
+    chat = with_decoding(trained, judge_weight=1.0, min_length=1, max_length=12)
+    (found,) = Generator(chat).generate([GenerationRequest(talk_of(SAYINGS[0]), chat.defaults)])
+    ranks = [c.features["mean_log_prob"] + c.features["judge"] for c in found if not c.dropped_by]
+    assert ranks == sorted(ranks, reverse=True)
+    context = chat.context_format.encode(talk_of(SAYINGS[0]), chat.max_context)
+    for candidate in found:
+        scores = judge(chat, context, [chat.vocabulary.encode(candidate.text)])
+        assert scores == pytest.approx([candidate.features["judge"]], abs=0.02)
+
+
+def test_weights_without_the_judge_that_they_ask_for_are_refused(trained: Places) -> None:
+    chat = with_decoding(trained, judge_weight=1.0)
+    assert trained.export is not None
+    (trained.export / FILE).unlink()
+    with pytest.raises(UserError, match="lacks its judge"):
+        loaded(trained)
+    without = with_decoding(trained, judge_weight=0.0)
+    assert not has_judge(without.seq2seq) and without.fingerprint != chat.fingerprint
+    with pytest.raises(ValueError, match="has no judge"):
+        judge(without, [3], [[4]])
+
+
+def test_a_judge_of_another_width_is_refused(trained: Places) -> None:
+    assert trained.export is not None
+    write_judge(trained.export, torch.ones(5))
+    with pytest.raises(UserError, match="do not fit"):
+        loaded(trained)
+
+
+def test_a_whole_network_takes_its_judge_along(places: Places, no_filter: Filtering, tmp_path: Path) -> None:
+    learning = replace(places, preferences=write_judged(tmp_path / "judged.jsonl"))
+    run(tiny(steps=2, method="full"), learning, no_filter, QUIET, lambda line: None)
+    assert has_judge(loaded(learning).seq2seq)
+
+
+def test_a_run_that_starts_from_an_export_goes_on_with_its_judge(
+    trained: Places, no_filter: Filtering, tmp_path: Path
+) -> None:
+    again = replace(trained, start=trained.export, folder=tmp_path / "again", export=None)
     run(tiny(steps=1, learning_rate=1e-9), again, no_filter, QUIET, lambda line: None)
     before, after = (
         torch.load(folder / "checkpoint.pt", weights_only=True)["weights"]["judge.weight"]
-        for folder in (learning.folder, again.folder)
+        for folder in (trained.folder, again.folder)
     )
     torch.testing.assert_close(after, before, atol=1e-6, rtol=1e-4)
