@@ -56,7 +56,6 @@ def train(
     prepared: Annotated[Path | None, typer.Option(help="Train on what --prepare made.", file_okay=False)] = None,
     start: Annotated[Path | None, typer.Option(help="Begin with exported adapters.", file_okay=False)] = None,
     preferences: Annotated[Path | None, typer.Option(help="Also learn from judged replies (JSON Lines).")] = None,
-    judge: Annotated[bool, typer.Option("--judge-only", help="Only fit the judge of replies to --start.")] = False,
     compiled: Annotated[bool | None, typer.Option("--compile/--no-compile", help="Compile, on a GPU.")] = None,
     recompute: Annotated[bool | None, typer.Option("--recompute/--keep", help="Save memory, lose time.")] = None,
     profile: Annotated[int, typer.Option(help="Only time so many steps, and their share of the chip's rate.")] = 0,
@@ -65,7 +64,7 @@ def train(
     ladder: Annotated[bool, typer.Option("--ladder", help="Train a ladder of sizes and fit the scaling law.")] = False,
 ) -> None:
     """Train by a recipe, go on after a stop, measure on held-out talks, and export weights with a model card."""
-    if (data is None) == (prepared is None) and not judge:
+    if (data is None) == (prepared is None):
         raise UserError("Say where the conversations are: chinwag train --data FOLDER, or --prepared FOLDER")
     changes = {
         "learning_rate": learning_rate, "rank": rank, "alpha": None if rank is None else float(rank),
@@ -78,33 +77,8 @@ def train(
     around = {"measured_replies": measured, "quick_replies": min(measured, 32), "name": name, "research": research}
     around |= {"country": country or None, "price_per_kwh": price}
     places = _places(data, out, cache, export or out / "export", prepared, start, preferences)
-    if judge:
-        _judge_only(chosen, places)
-        return
     filtering = _no_filter() if prepared else _filtering(ctx.obj, unfiltered)
     _do(chosen, places, filtering, around, prepare, profile, ladder)
-
-
-def _judge_only(recipe: Recipe, places: Places) -> None:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from dialogue.training.run import judge_only
-
-    console = Console(stderr=True)
-    with Progress(console=console) as progress:
-        task = progress.add_task("judged replies", total=None)
-        fitted = judge_only(
-            recipe,
-            places,
-            lambda line: console.print(line, highlight=False),
-            lambda count, total: progress.update(task, completed=count, total=total),
-        )
-    console.print(
-        f"Of {fitted.pairs:,} pairs of held-out talks the judge orders {fitted.accuracy:.0%} rightly. "
-        f"Weights with it in {places.export}; judge_weight in their config.json says how much it counts.",
-        highlight=False,
-    )
 
 
 def _do(

@@ -15,7 +15,7 @@ from dialogue.training.train import TrainSettings
 
 Method = Literal["adapters", "full", "scratch"]
 CHAT = {"chitchat": 1.0, "self_dialogue": 0.5, "topical_chat": 1.5, "synthetic_persona_chat": 5.0, "chatterbot": 6.0}
-OUR_OWN = {"identity": 8.0, "own_talks": 14.0, "own_replies": 60.0}
+OUR_OWN = {"identity": 5.0, "own_talks": 16.0}
 MEASURED = ("chitchat", "self_dialogue", "topical_chat", "synthetic_persona_chat")
 
 

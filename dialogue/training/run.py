@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import json
 import platform
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,10 +14,8 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from dialogue.errors import UserError
 from dialogue.models.aligned import AlignedModel, aligned_from_llama
 from dialogue.models.base import BaseCheckpoint, base_checkpoint
-from dialogue.models.judge import write_judge
 from dialogue.training import parallel
 from dialogue.training.card import model_card
 from dialogue.training.corpus import refuse_unshippable, split_talks
@@ -27,7 +24,6 @@ from dialogue.training.evaluate import Score, in_chat_template, scores, validati
 from dialogue.training.examples import Batch, Sampler, ahead, batches
 from dialogue.training.export import export
 from dialogue.training.footprint import Footprint, Meter, with_earlier
-from dialogue.training.judge_fit import FittedJudge, end_states, fit_judge
 from dialogue.training.judged import JudgedTalks, read_judged
 from dialogue.training.network import (
     ReplyLoss,
@@ -154,25 +150,6 @@ def prepare_only(
     size = write_prepared(folder, data, tokenizer)
     count = sum(len(talks.ids) for talks in data.train.values())
     say(f"{count:,} tokens of {len(data.train)} sources in {folder}, {size / 1e6:.1f} MB.")
-
-
-def judge_only(
-    recipe: Recipe, places: Places, say: Callable[[str], None], on_done: Callable[[int, int], None]
-) -> FittedJudge:
-    """Fit a judge to the weights in ``places.start`` and write them with it to ``places.export``.
-
-    ``on_done`` hears how many of how many talks were read. Raises UserError where start or judged replies are missing.
-    """
-    if places.start is None or places.preferences is None or places.export is None:
-        raise UserError("A judge alone needs weights and judged replies: add --start FOLDER --preferences FILE.")
-    base = base_checkpoint(places.base_cache, say)
-    tokenizer = Tokenizer.from_file(str(base.folder / "tokenizer.json"))
-    judged, model = read_judged(places.preferences, tokenizer), the_model(recipe, places, base, tokenizer)
-    states = end_states(ReplyLoss(model), judged, lambda count: on_done(count, len(judged.all)))
-    fitted = fit_judge(states, judged)
-    shutil.copytree(places.start, places.export, dirs_exist_ok=True)
-    write_judge(places.export, fitted.weight)
-    return fitted
 
 
 def measure_speed(

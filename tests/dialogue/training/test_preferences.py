@@ -19,7 +19,6 @@ from dialogue.models.loading import load
 from dialogue.training.card import model_card
 from dialogue.training.data import Filtering
 from dialogue.training.examples import END, START, Example, collate
-from dialogue.training.judge_fit import fit_judge
 from dialogue.training.judged import JudgedTalks, read_judged, side_by_side
 from dialogue.training.losses import PreferenceSettings
 from dialogue.training.network import ReplyLoss, attach_judge, build, start_from, trained_parameters
@@ -31,7 +30,7 @@ from dialogue.training.preferences import (
     read_replies,
     with_reference,
 )
-from dialogue.training.run import Options, Places, judge_only, run
+from dialogue.training.run import Options, Places, run
 from dialogue.turns import Conversation, ConversationKey, Persona, Role, Turn
 from tests.dialogue.training.tiny import SAYINGS, tiny
 
@@ -296,38 +295,3 @@ def test_a_run_that_starts_from_an_export_goes_on_with_its_judge(
         for folder in (trained.folder, again.folder)
     )
     torch.testing.assert_close(after, before, atol=1e-6, rtol=1e-4)
-
-
-def test_a_judge_alone_is_fitted_to_weights_that_stay(trained: Places, tmp_path: Path) -> None:
-    assert trained.export is not None
-    seen: list[tuple[int, int]] = []
-    alone = replace(trained, start=trained.export, export=tmp_path / "judged")
-    (trained.export / FILE).unlink()
-    fitted = judge_only(tiny(), alone, lambda line: None, lambda count, total: seen.append((count, total)))
-    assert seen == [(8, 8)] and fitted.pairs == 0
-    chat, plain = loaded(alone), loaded(trained)
-    assert alone.export is not None and alone.preferences is not None
-    for file in trained.export.glob("adapters*"):
-        assert (alone.export / file.name).read_bytes() == file.read_bytes()
-    assert has_judge(chat.seq2seq) and not has_judge(plain.seq2seq)
-    for line in alone.preferences.read_text().splitlines():
-        row = json.loads(line)
-        context = chat.context_format.encode(talk_of(row["context"][0]), chat.max_context)
-        scores = judge(chat, context, [chat.vocabulary.encode(reply["text"]) for reply in row["replies"]])
-        assert scores[0] > scores[2]
-
-
-def test_the_fit_finds_what_tells_good_replies_and_says_how_well(judged: JudgedTalks) -> None:
-    """Ten talks or more: the tenth is held out. One direction of the states is the grade, the others are noise."""
-    talks = replace(judged, all=judged.all * 5)
-    generator = torch.Generator().manual_seed(0)
-    states = torch.randn(talks.reply_count, 6, generator=generator)
-    states[:, 2] += 4.0 * torch.tensor([grade for talk in talks.all for grade in talk.grades])
-    fitted = fit_judge(states, talks)
-    assert fitted.accuracy > 0.9 and fitted.pairs == 4 * 3
-    assert int(fitted.weight.abs().argmax()) == 2 and fitted.weight[2] > 0
-
-
-def test_a_judge_alone_asks_for_what_it_needs(places: Places) -> None:
-    with pytest.raises(UserError, match="--start FOLDER --preferences FILE"):
-        judge_only(tiny(), places, lambda line: None, lambda count, total: None)
