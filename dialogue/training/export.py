@@ -22,6 +22,7 @@ from dialogue.training.tokens import tokenizer_sha256
 
 LARGEST_FILE = 48_000_000  # bytes; files of weights stay under 50 MB so that a repository takes them
 MAX_CONTEXT, MAX_REPLY = 256, 64
+JUDGE_WEIGHT = 0.5  # beside the mean log-probability; docs/log-training.md has what other weights did
 
 
 def export(
@@ -49,6 +50,7 @@ def export(
             config |= _write_whole(partial, model, tokenizer)
         if model.judge is not None:
             write_judge(partial, model.judge.weight[0])
+            config["decoding"] = {"judge_weight": JUDGE_WEIGHT}
         _write_json(partial / "config.json", config)
         _write_json(partial / "training.json", record)
         (partial / "MODEL_CARD.md").write_text(card, encoding="utf-8")

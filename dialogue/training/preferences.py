@@ -9,7 +9,7 @@ a talk's replies are learnt together.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,11 +79,13 @@ def _decoded(
     return log_probs, states[torch.arange(len(rows), device=nats.device), keep.sum(1)]
 
 
-def with_reference(folder: Path, loss: ReplyLoss, talks: JudgedTalks) -> JudgedTalks:
+def with_reference(
+    folder: Path, loss: ReplyLoss, talks: JudgedTalks, on_done: Callable[[int], None] = lambda count: None
+) -> JudgedTalks:
     """The talks with their replies' log-probabilities under the weights that the run began with.
 
     A run that goes on from its checkpoint finds them in its folder; any other computes them, and the first process
-    keeps them there.
+    keeps them there. ``on_done`` hears how many talks were read.
     """
     path, sizes = folder / REFERENCE, [len(talk.replies) for talk in talks.all]
     mark = f"{talks.sha256} {loss.model.embed.weight.dtype}"
@@ -91,14 +93,14 @@ def with_reference(folder: Path, loss: ReplyLoss, talks: JudgedTalks) -> JudgedT
         kept: dict[str, Any] = torch.load(path, weights_only=True)
         if kept["mark"] == mark:
             return replace(talks, reference=torch.as_tensor(kept["log_probs"]).split(sizes))  # type: ignore[no-untyped-call]
-    found = _log_probs(loss, talks)
+    found = _log_probs(loss, talks, on_done)
     if parallel.rank() == 0:
         save_checkpoint(folder, {"mark": mark, "log_probs": torch.cat(found)}, REFERENCE)
     return replace(talks, reference=found)
 
 
 @torch.no_grad()
-def _log_probs(loss: ReplyLoss, talks: JudgedTalks) -> tuple[Tensor, ...]:
+def _log_probs(loss: ReplyLoss, talks: JudgedTalks, on_done: Callable[[int], None]) -> tuple[Tensor, ...]:
     """(R,) for each talk; those of like length are read together."""
     order = sorted(range(len(talks.all)), key=lambda number: len(talks.all[number].context))
     found: dict[int, Tensor] = {}
@@ -108,6 +110,7 @@ def _log_probs(loss: ReplyLoss, talks: JudgedTalks) -> tuple[Tensor, ...]:
         with loss.context():
             log_probs = read_replies(loss.model, batch)[0].cpu()
         found.update({number: log_probs[batch.talk.cpu() == place] for place, number in enumerate(numbers)})
+        on_done(len(found))
     return tuple(found[number] for number in range(len(order)))
 
 

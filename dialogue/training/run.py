@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import platform
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -104,8 +105,8 @@ def _run(
     perplexity = measure_start(recipe, model, base.folder, tokenizer, data, options, say)
     judged = read_judged(places.preferences, tokenizer) if places.preferences else None
     if judged is not None:
-        say(f"{judged.reply_count:,} judged replies: how likely they are at the start …")
-        judged = with_reference(places.folder, ReplyLoss(model), judged)
+        tell = _tenths(len(judged.all), f"{judged.reply_count:,} judged replies, how likely they are at the start", say)
+        judged = with_reference(places.folder, ReplyLoss(model), judged, tell)
     trainer = make_trainer(recipe, model, data, places.folder, options, observe, judged)
     with measuring(options) as meter:
         progress = trainer.run()
@@ -120,6 +121,20 @@ def _run(
     if parallel.rank() == 0:
         hand_over(places, model, recipe, tokenizer, base, record, say)
     return record
+
+
+def _tenths(total: int, what: str, say: Callable[[str], None]) -> Callable[[int], None]:
+    """Says how far a long reading is, and the minutes left, at its every tenth."""
+    started, told = time.monotonic(), 0
+
+    def tell(count: int) -> None:
+        nonlocal told
+        if count * 10 // total > told:
+            told = count * 10 // total
+            left = (time.monotonic() - started) / count * (total - count) / 60
+            say(f"{what}: {count / total:.0%}, {left:.1f} minutes left")
+
+    return tell
 
 
 def hand_over(

@@ -179,7 +179,9 @@ def test_a_run_with_judged_replies_prefers_the_better_ones_and_keeps_its_referen
     places: Places, no_filter: Filtering, tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
     learning = replace(places, preferences=write_judged(tmp_path / "judged.jsonl"))
-    run(tiny(steps=3), learning, no_filter, QUIET, lambda line: None)
+    said: list[str] = []
+    run(tiny(steps=3), learning, no_filter, QUIET, said.append)
+    assert any("24 judged replies" in line and "100%, 0.0 minutes left" in line for line in said)
     kept = torch.load(learning.folder / REFERENCE, weights_only=True)["log_probs"]
     record = run(tiny(steps=25), learning, no_filter, QUIET, lambda line: None)  # goes on from the checkpoint
     assert "24 judged replies to 8 talks" in model_card(record)
@@ -233,6 +235,10 @@ def test_the_loaded_judge_says_what_the_trained_one_does(trained: Places, tokeni
         assert scores == pytest.approx([*wanted, float("-inf")], abs=0.02)
         right += scores[0] > scores[2]
     assert right >= 7
+
+
+def test_weights_with_a_judge_are_chatted_with_by_it(trained: Places) -> None:
+    assert loaded(trained).defaults.judge_weight > 0
 
 
 def test_many_replies_are_judged_in_pieces_as_they_are_alone(trained: Places) -> None:
