@@ -9,10 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import torch
 
 from dialogue.errors import UserError
 from dialogue.models.bart import BartSeq2Seq
 from dialogue.models.catalogue import Entry, Source, is_on_disk
+from dialogue.models.judge import FILE as JUDGE_FILE
+from dialogue.models.judge import write_judge
 from dialogue.models.loading import load
 from tests.dialogue.models.tiny_checkpoints import make
 
@@ -69,6 +72,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]
     """Names of the files that were asked of a hub on this machine."""
     folder, names = make("bart", tmp_path / "remote"), list[str]()
     (folder / "pytorch_model.bin").write_bytes(b"the same in an older form")
+    write_judge(folder, torch.ones(4))
     (folder / "own_code.py").write_text("raise SystemExit('this must never be fetched')")
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, folder, names)) as server:
         _point_at(f"http://127.0.0.1:{server.server_address[1]}", monkeypatch)
@@ -93,7 +97,7 @@ def test_a_hub_id_is_fetched_once_and_without_code(
     model = load("tiny/bart", cache=tmp_path / "cache", on_progress=told.append)
     assert isinstance(model.seq2seq, BartSeq2Seq)
     assert "tiny/bart" in told[0]
-    assert {"config.json", "tokenizer.json", "model.safetensors"} <= set(asked)
+    assert {"config.json", "tokenizer.json", "model.safetensors", JUDGE_FILE} <= set(asked)
     assert not {"own_code.py", "pytorch_model.bin"} & set(asked)
     _point_at("http://127.0.0.1:9", monkeypatch)  # from here on nobody answers
     entry = Entry("tiny", Source.HUB, "tiny/bart", "none", 1, frozenset({"en"}), "a test's")
