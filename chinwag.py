@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "console": ("eval.console.cli:app", "Rate replies: the SSA console, its raters' links and its results."),
     "bench": ("eval.bench.cli:app", "Measure decoding and serving against others, in one run."),
     "train": ("dialogue.training.cli:app", "Train a dialogue model: the one we ship, or your own."),
+    "judge": ("dialogue.training.judge_cli:app", "Train a judge that helps trained weights choose what they say."),
     "evaluate": ("eval.cli:app", "Measure models offline: run, correlate, selfchat, safety, memorisation, compare."),
 }
 """Command: (module:Typer application, one line of help)."""

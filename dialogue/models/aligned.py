@@ -13,7 +13,7 @@ al. 2023): RMSNorm, rotary positions (Su et al. 2021), grouped-query attention, 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -183,12 +183,20 @@ class Stack(nn.Module):
         self.norm = RMSNorm(config.width, config.norm_eps) if closing_norm else None
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Angles of the decoder's places, of all that they look at, and the (B, 1, T, S + T) mask of what they see."""
+
+    angles: tuple[Tensor, Tensor]
+    all_angles: tuple[Tensor, Tensor]
+    mask: Tensor
+
+
 class AlignedModel(nn.Module):
     """The encoder–decoder with tied embeddings.
 
     Parameters are named as in Llama, under ``embed``, ``encoder`` and ``decoder``: ``embed.weight``,
-    ``encoder.layers.3.self_attn.q_proj.weight``, ``decoder.norm.weight``. ``judge`` (width -> 1), where there is one,
-    scores a reply by the state after its end.
+    ``encoder.layers.3.self_attn.q_proj.weight``, ``decoder.norm.weight``.
     """
 
     def __init__(self, config: AlignedConfig) -> None:
@@ -198,7 +206,6 @@ class AlignedModel(nn.Module):
         self.encoder = Stack(config, config.layers - 1, closing_norm=False)
         self.decoder = Stack(config, config.layers, closing_norm=True)
         self.rotary = Rotary(config.head_dim, config.rope_theta)
-        self.judge: nn.Linear | None = None
         self.recompute = False  # trade a second forward pass for memory (Chen et al. 2016)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, decoder_ids: Tensor) -> Tensor:
@@ -225,16 +232,30 @@ class AlignedModel(nn.Module):
 
     def decode(self, memories: list[Tensor], attention_mask: Tensor, decoder_ids: Tensor) -> Tensor:
         """Every layer's memory (B, S, width), the memories' mask, (B, T) ids -> (B, T, width) final states."""
-        steps, size = decoder_ids.shape[1], attention_mask.shape[1]
-        own = torch.arange(steps, device=decoder_ids.device)
-        positions = attention_mask.sum(-1, keepdim=True) + own
-        memory_positions = torch.arange(size, device=own.device)[None].expand(len(decoder_ids), -1)
-        angles, all_angles = self.rotary(positions), self.rotary(torch.cat((memory_positions, positions), dim=1))
-        prefix = (own[:, None] >= own[None, :])[None, None].expand(len(decoder_ids), 1, -1, -1)
-        mask = torch.cat((attention_mask[:, None, None, :].expand(-1, 1, steps, -1), prefix), dim=-1)
-        x = self.embed(decoder_ids)
-        for block, memory in zip(self.decoder.layers, memories, strict=True):
-            x = self._run(block, x, angles, mask, memory, all_angles)
+        places = torch.arange(decoder_ids.shape[1], device=decoder_ids.device).expand_as(decoder_ids)
+        sight = self.sight(attention_mask, places, places[:, :, None] >= places[:, None, :])
+        return self.closed(self.through(0, self.embed(decoder_ids), memories, sight))
+
+    def sight(self, attention_mask: Tensor, places: Tensor, seen: Tensor) -> Sight:
+        """What decoder states look at: all of a context (B, S) and, of their own row, where ``seen`` (B, T, T) is true.
+
+        ``places`` (B, T) count from the context's end on.
+        """
+        positions = attention_mask.sum(-1, keepdim=True) + places
+        before = torch.arange(attention_mask.shape[1], device=places.device).expand_as(attention_mask)
+        context = attention_mask.bool()[:, None, :].expand(-1, places.shape[1], -1)
+        mask = torch.cat((context, seen), dim=-1)[:, None]
+        return Sight(self.rotary(positions), self.rotary(torch.cat((before, positions), dim=1)), mask)
+
+    def through(self, first: int, x: Tensor, memories: Sequence[Tensor], sight: Sight) -> Tensor:
+        """(B, T, width) states through as many decoder blocks, from number ``first`` on, as there are memories."""
+        blocks = list(self.decoder.layers)[first : first + len(memories)]
+        for block, memory in zip(blocks, memories, strict=True):
+            x = self._run(block, x, sight.angles, sight.mask, memory, sight.all_angles)
+        return x
+
+    def closed(self, x: Tensor) -> Tensor:
+        """(..., width) states after the last block, normalised."""
         assert self.decoder.norm is not None
         result: Tensor = self.decoder.norm(x)
         return result

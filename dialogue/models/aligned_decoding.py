@@ -7,33 +7,20 @@ log-probabilities are float32; the kernels say how matrices are multiplied. Know
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from dialogue.models.aligned import AlignedConfig
+from dialogue.models.aligned_layers import Layer, corrected_layer, packed_layer
 from dialogue.models.attention import joint_attention
 from dialogue.models.caches import ContextCache, PrefixCache, SearchState
+from dialogue.models.judge import Judge
 from dialogue.models.kernels import Kernels
-from dialogue.models.linear import Linear
 from dialogue.models.memory import keep_freed_memory
 from dialogue.models.trees import picked
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """One block's weights, packed. ``context`` projects encoder states to keys and values; encoder layers lack it."""
-
-    attention_gain: Tensor
-    mlp_gain: Tensor
-    qkv: Linear
-    out: Linear
-    gate_up: Linear
-    down: Linear
-    context: Linear | None
 
 
 class AlignedSeq2Seq:
@@ -46,43 +33,35 @@ class AlignedSeq2Seq:
         kernels: Kernels,
         *,
         shared: bool = False,
-        judge: Tensor | None = None,
+        judge: Judge | None = None,
     ) -> None:
         """``tensors`` carry an AlignedModel's names and are read one at a time.
 
-        ``shared`` says that the encoder's blocks are the decoder's own, which halves the memory. ``judge`` (width,)
-        scores whole replies by their last states.
+        ``shared`` says that the encoder's blocks are the decoder's own, which halves the memory. ``judge``
+        scores whole replies.
         """
         self.vocab_size = config.vocab_size
         self._config, self._dtype = config, kernels.dtype
         self._rope = torch.empty(0, config.head_dim // 2, dtype=torch.complex64)
-        self._judge = None if judge is None else judge.view(config.width)
         self._final_gain = tensors["decoder.norm.weight"].detach().float()
         self._embedding = kernels.table(tensors["embed.weight"].detach())
         self._head = kernels.pack_head(lambda: tensors["embed.weight"].detach(), None, self._embedding)
-        self._decoder = [self._layer(tensors, f"decoder.layers.{i}.", kernels) for i in range(config.layers)]
+        self._decoder = [packed_layer(config, tensors, f"decoder.layers.{i}.", kernels) for i in range(config.layers)]
         self._encoder = self._decoder[:-1]
         if not shared:
             names = [f"encoder.layers.{i}." for i in range(config.layers - 1)]
-            self._encoder = [self._layer(tensors, name, kernels) for name in names]
+            self._encoder = [packed_layer(config, tensors, name, kernels) for name in names]
+        self._judge = None if judge is None else judge.vector.view(config.width)
+        self._judging = [] if judge is None else self._corrected(judge)
         keep_freed_memory()
 
-    def _layer(self, tensors: Mapping[str, Tensor], prefix: str, kernels: Kernels) -> _Layer:
-        def get(name: str) -> Tensor:
-            return tensors[f"{prefix}{name}.weight"].detach()
-
-        size = self._config.head_dim
-        query = _interleaved(get("self_attn.q_proj").float() * size**-0.5, size)
-        key, value = _interleaved(get("self_attn.k_proj").float(), size), get("self_attn.v_proj").float()
-        return _Layer(
-            attention_gain=get("input_layernorm").float(),
-            mlp_gain=get("post_attention_layernorm").float(),
-            qkv=kernels.pack(torch.cat((query, key, value))),
-            out=kernels.pack(get("self_attn.o_proj")),
-            gate_up=kernels.pack(torch.cat((get("mlp.gate_proj"), get("mlp.up_proj")))),
-            down=kernels.pack(get("mlp.down_proj")),
-            context=kernels.pack(torch.cat((key, value))) if prefix.startswith("decoder") else None,
-        )
+    def _corrected(self, judge: Judge) -> list[Layer]:
+        """The decoder's blocks as the judge reads with them."""
+        layers, corrections = enumerate(self._decoder), judge.corrections
+        return [
+            corrected_layer(self._config, layer, corrections, f"decoder.layers.{i}.", self._dtype)
+            for i, layer in layers
+        ]
 
     # --- encoding ---------------------------------------------------------------------------------------------------
 
@@ -102,7 +81,7 @@ class AlignedSeq2Seq:
         prefix = PrefixCache(config.layers, batch, config.kv_heads, config.head_dim)
         return SearchState.start(ContextCache(values, lengths), prefix, lengths.clone())
 
-    def _remember(self, values: Tensor, layer: _Layer, x: Tensor, turn: Tensor) -> None:
+    def _remember(self, values: Tensor, layer: Layer, x: Tensor, turn: Tensor) -> None:
         """Writes the decoder layer's keys and values of the (B, S, width) states into ``values`` (2, B, H, S, D)."""
         assert layer.context is not None
         heads = self._config.kv_heads
@@ -110,7 +89,7 @@ class AlignedSeq2Seq:
         values[0] = _turned(both[:, :, :heads], turn).transpose(1, 2)
         values[1] = both[:, :, heads:].transpose(1, 2)
 
-    def _encoder_layer(self, layer: _Layer, x: Tensor, turn: Tensor, mask: Tensor | None) -> Tensor:
+    def _encoder_layer(self, layer: Layer, x: Tensor, turn: Tensor, mask: Tensor | None) -> Tensor:
         config = self._config
         qkv = layer.qkv(self._normal(x, layer.attention_gain)).view(*x.shape[:2], -1, config.head_dim)
         turned = _turned(qkv[:, :, : config.heads + config.kv_heads], turn).to(self._dtype).transpose(1, 2)
@@ -131,7 +110,7 @@ class AlignedSeq2Seq:
     def step(self, last_ids: Tensor, state: SearchState) -> tuple[Tensor, SearchState]:
         """(N,) newest ids -> (N, V) float32 log-probabilities of the next token, and the state after them."""
         state.prefix.open()
-        log_probs = self._log_probs(self._states(last_ids, state))
+        log_probs = self._log_probs(self._states(last_ids, state, self._decoder))
         state.positions = state.positions + 1
         return log_probs, state
 
@@ -139,7 +118,7 @@ class AlignedSeq2Seq:
     def read_trees(self, tokens: Tensor, above: Tensor, state: SearchState, asked: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of the (M, 2) pairs (row, next token) asked for, and whether they are the likeliest."""
         state.positions = state.positions + state.prefix.plant(above)
-        return picked(self._log_probs, self._states(tokens, state), asked)
+        return picked(self._log_probs, self._states(tokens, state, self._decoder), asked)
 
     @property
     def judges(self) -> bool:
@@ -151,14 +130,14 @@ class AlignedSeq2Seq:
         """The judge's scores of the replies that end at the (M,) rows ``ends``, float32."""
         assert self._judge is not None
         state.positions = state.positions + state.prefix.plant(above)
-        return self._states(tokens, state)[ends].float() @ self._judge
+        return self._states(tokens, state, self._judging)[ends].float() @ self._judge
 
-    def _states(self, ids: Tensor, state: SearchState) -> Tensor:
-        """(N,) ids whose cells are chosen -> their (N, width) last states, normalised."""
+    def _states(self, ids: Tensor, state: SearchState, layers: Sequence[Layer]) -> Tensor:
+        """(N,) ids whose cells are chosen -> their (N, width) last states after ``layers``, normalised."""
         turn = self._rotations(int(state.positions.max()) + 1)[state.positions][:, None, :]
         bias = self._bias(state)
         x = F.embedding(ids, self._embedding).float()
-        for i, layer in enumerate(self._decoder):
+        for i, layer in enumerate(layers):
             x = self._decoder_layer(i, layer, x, turn, state, bias)
         return self._normal(x, self._final_gain)
 
@@ -167,7 +146,7 @@ class AlignedSeq2Seq:
         return F.log_softmax(self._head(states), dim=-1, dtype=torch.float32)
 
     def _decoder_layer(
-        self, i: int, layer: _Layer, x: Tensor, turn: Tensor, state: SearchState, bias: Tensor | None
+        self, i: int, layer: Layer, x: Tensor, turn: Tensor, state: SearchState, bias: Tensor | None
     ) -> Tensor:
         """(N, width) -> (N, width): attention in one softmax over the context and the row's own prefix."""
         config = self._config
@@ -210,7 +189,7 @@ class AlignedSeq2Seq:
         """RMSNorm in float32, the result in the computing dtype."""
         return F.rms_norm(x, gain.shape, gain, self._config.norm_eps).to(self._dtype)
 
-    def _rest(self, layer: _Layer, x: Tensor, mixed: Tensor) -> Tensor:
+    def _rest(self, layer: Layer, x: Tensor, mixed: Tensor) -> Tensor:
         """What follows attention: output projection, SwiGLU, both added to the float32 states ``x`` in place."""
         x = x + layer.out(mixed)
         gate, up = layer.gate_up(self._normal(x, layer.mlp_gain)).chunk(2, dim=-1)
@@ -224,12 +203,6 @@ class AlignedSeq2Seq:
             angles = torch.arange(count).float()[:, None] * (1.0 / self._config.rope_theta**exponents)
             self._rope = torch.polar(torch.ones_like(angles), angles)
         return self._rope[:size]
-
-
-def _interleaved(weight: Tensor, head_dim: int) -> Tensor:
-    """Rows of a query or key projection reordered so that each rotated pair lies side by side: one complex number."""
-    rows, columns = weight.shape
-    return weight.view(rows // head_dim, 2, head_dim // 2, columns).transpose(1, 2).reshape(rows, columns)
 
 
 def _turned(x: Tensor, turn: Tensor) -> Tensor:

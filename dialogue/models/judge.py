@@ -1,32 +1,68 @@
-"""The judge that may go with a network's weights: one vector, and a reply's score is its product with the decoder's
-state after the reply's end. Higher is better, and only scores of replies to the same talk can be compared.
+"""The judge that may go with a network's weights: it scores a whole reply in its talk, higher for better ones.
+
+It is the decoder itself, reading the reply once more with low-rank corrections of some of its matrices (Hu et al.
+2021): the score is the product of a vector with the state after the reply's end. What the network says stays as it is,
+for the corrections hold only while judging. Only scores of replies to the same talk can be compared.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dialogue.errors import UserError
+from dialogue.models.linear import Linear
 
 FILE = "judge.safetensors"
+VECTOR = "judge"
+CORRECTED = ("q_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""What may be corrected: keys and values stay, so that a context that was read for the reply need not be read again."""
 
 
-def write_judge(folder: Path, weight: Tensor) -> None:
-    """Keep the (width,) vector beside the weights."""
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """``vector`` (width,), and corrections by name: ``decoder.layers.3.mlp.up_proj.down`` (rank, inputs) and
+    ``….up`` (outputs, rank), to be added to the matrix as ``up @ down``.
+    """
+
+    vector: Tensor
+    corrections: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def write_judge(folder: Path, judge: Judge) -> None:
+    """Keep a judge beside the weights, matrices in bfloat16."""
     from safetensors.torch import save_file
 
-    save_file({"judge": weight.detach().float().contiguous().cpu()}, folder / FILE, metadata={"format": "pt"})
+    kept = {name: tensor.detach().to(torch.bfloat16).contiguous().cpu() for name, tensor in judge.corrections.items()}
+    kept[VECTOR] = judge.vector.detach().float().contiguous().cpu()
+    save_file(kept, folder / FILE, metadata={"format": "pt"})
 
 
-def read_judge(folder: Path) -> Tensor | None:
-    """The (width,) float32 vector of a folder's judge, None where it has none; raises UserError when it is damaged."""
+def read_judge(folder: Path) -> Judge | None:
+    """The judge in a folder of weights, None where there is none. Raises UserError when it is damaged."""
     if not (folder / FILE).is_file():
         return None
     from dialogue.models.checkpoint import read_tensors
 
-    tensors = read_tensors(folder, FILE)
-    if "judge" not in tensors or tensors["judge"].ndim != 1:
+    tensors = dict(read_tensors(folder, FILE))
+    vector = tensors.pop(VECTOR, None)
+    if vector is None or vector.ndim != 1:
         raise UserError(f"{folder / FILE} holds no judge; get the checkpoint again.")
-    return tensors["judge"].float()
+    return Judge(vector.float(), tensors)
+
+
+class Corrected:
+    """A product with a low-rank correction beside it: ``product(x) + up @ (down @ x)``, (…, I) -> (…, O)."""
+
+    def __init__(self, product: Linear, down: Tensor, up: Tensor, dtype: torch.dtype) -> None:
+        """(R, I) ``down`` and (O, R) ``up``; ``dtype`` is what the product takes and gives."""
+        self._product, self._down, self._up = product, down.to(dtype), up.to(dtype)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(…, I) -> (…, O)."""
+        return self._product(x) + F.linear(F.linear(x, self._down), self._up)

@@ -18,13 +18,13 @@ from dialogue.errors import UnknownName, UserError
 from dialogue.models.adapters import check_belongs, merged_weight
 from dialogue.models.aligned import AlignedConfig, EncoderKind, aligned_names
 from dialogue.models.aligned_decoding import AlignedSeq2Seq
-from dialogue.models.base import base_checkpoint, file_sha256
+from dialogue.models.base import BaseCheckpoint, base_checkpoint, file_sha256
 from dialogue.models.catalogue import CATALOGUE, Source, default_name, trained_folder
 from dialogue.models.chat_model import ChatModel
 from dialogue.models.checkpoint import fingerprint, read_config, read_tensors
 from dialogue.models.formats import ChatMLFormat, TurnsFormat
 from dialogue.models.judge import FILE as JUDGE_FILE
-from dialogue.models.judge import read_judge
+from dialogue.models.judge import Judge, read_judge
 from dialogue.models.kernels import DTYPES, choose_kernels
 from dialogue.models.vocabulary import TokenizerVocabulary
 
@@ -156,13 +156,7 @@ def load_adapters(
     """Our own weights: adapters in ``folder`` merged into the base model, layer by layer."""
     settings = read_config(folder)
     base = base_checkpoint(cache, on_progress)
-    if settings.get("base_sha256") != base.sha256:
-        raise UserError(
-            f"{folder} was trained on another base model than the one in {base.folder}; reinstall the base."
-        )
-    config = AlignedConfig.from_llama(read_config(base.folder), _encoder_kind(settings, folder))
-    adapters = read_tensors(folder, ADAPTER_FILES)
-    tensors = MergedTensors(LlamaTensors(config, read_tensors(base.folder)), adapters)
+    config, tensors = _adapted(folder, settings, base)
     vocabulary = TokenizerVocabulary.from_file(base.folder / "tokenizer.json")
     reading = _trained_format(settings, vocabulary, folder)
     return ChatModel(
@@ -179,6 +173,33 @@ def load_adapters(
         languages=frozenset(settings.get("languages", ["en"])),
         fingerprint=fingerprint(folder, base.sha256, dtype, *_judge_digest(folder), pattern=ADAPTER_FILES),
     )
+
+
+def trained_tensors(
+    folder: Path, cache: Path | None = None, on_progress: Callable[[str], None] = lambda line: None
+) -> tuple[AlignedConfig, Mapping[str, Tensor], Path]:
+    """Sizes and tensors of the network that chats with our own weights in ``folder``, and its tokenizer's file."""
+    settings = read_config(folder)
+    if "base_sha256" in settings:
+        base = base_checkpoint(cache, on_progress)
+        return *_adapted(folder, settings, base), base.folder / "tokenizer.json"
+    if settings.get("model_type") != TRAINED_FAMILY:
+        raise UserError(f"{folder} holds no weights that `chinwag train` made.")
+    config = AlignedConfig.from_llama(settings, _encoder_kind(settings, folder))
+    return config, read_tensors(folder), folder / "tokenizer.json"
+
+
+def _adapted(
+    folder: Path, settings: Mapping[str, Any], base: BaseCheckpoint
+) -> tuple[AlignedConfig, Mapping[str, Tensor]]:
+    """The base's network with the adapters in ``folder`` merged in."""
+    if settings.get("base_sha256") != base.sha256:
+        raise UserError(
+            f"{folder} was trained on another base model than the one in {base.folder}; reinstall the base."
+        )
+    config = AlignedConfig.from_llama(read_config(base.folder), _encoder_kind(settings, folder))
+    adapters = read_tensors(folder, ADAPTER_FILES)
+    return config, MergedTensors(LlamaTensors(config, read_tensors(base.folder)), adapters)
 
 
 def _judge_digest(folder: Path) -> list[str]:
@@ -256,7 +277,7 @@ def _network(
     folder: Path,
     *,
     shared: bool = False,
-    judge: Tensor | None = None,
+    judge: Judge | None = None,
 ) -> AlignedSeq2Seq:
     try:
         return AlignedSeq2Seq(config, tensors, choose_kernels(dtype), shared=shared, judge=judge)

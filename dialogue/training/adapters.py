@@ -46,8 +46,8 @@ class LowRankLinear(nn.Module):
         return F.linear(x, self.weight.to(x.dtype)) + F.linear(small, (self.up * self.scale).to(x.dtype))
 
 
-def attach(model: AlignedModel, config: AdapterConfig) -> None:
-    """Freeze the model and give every chosen matrix of both stacks an adapter; the norms stay trainable if asked."""
+def attach(model: nn.Module, config: AdapterConfig) -> None:
+    """Freeze the model and give every chosen matrix in it an adapter; the norms stay trainable if asked."""
     model.requires_grad_(False)
     for module in list(model.modules()):
         for name, child in list(module.named_children()):

@@ -112,7 +112,7 @@ def _preferences(record: Mapping[str, Any]) -> str:
     return (
         f" It also learnt from {record['preferences']['replies']:,} judged replies to "
         f"{record['preferences']['talks']:,} talks, by direct preference optimisation (beta "
-        f"{record['recipe']['preferences']['beta']:g}), and to judge such replies itself."
+        f"{record['recipe']['preferences']['beta']:g})."
     )
 
 

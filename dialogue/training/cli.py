@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from dialogue.training.data import Filtering
     from dialogue.training.recipes import Recipe
     from dialogue.training.run import Places
-    from dialogue.training.train import Observer, Progress
 
 app = typer.Typer(add_completion=False, help="Train a dialogue model: the one we ship, or your own.")
 
@@ -182,11 +181,12 @@ def _train(recipe: Recipe, places: Places, filtering: Filtering, around: dict[st
     from rich.console import Console
 
     from dialogue.training.curves import plot_curves
+    from dialogue.training.progress import Bar
     from dialogue.training.run import Options, run
 
     options = Options(**around)
     console = Console(stderr=True, quiet=not _first_process())
-    with _Bar(console) as bar:
+    with Bar(console) as bar:
         record = run(recipe, places, filtering, options, lambda line: console.print(line, highlight=False), bar)
     if _first_process():
         plot_curves(places.folder / "log.jsonl", places.folder / "curves.png")
@@ -204,35 +204,6 @@ def _show(console: Any, record: Mapping[str, Any]) -> None:
         table.add_row(source, *cells)
     if record["perplexity"]:
         console.print(table)
-
-
-class _Bar:
-    """A progress bar with loss, tokens a second and the time left."""
-
-    def __init__(self, console: Any) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._progress = Progress(
-            TextColumn("step {task.fields[step]}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%  loss {task.fields[loss]:.3f}  {task.fields[speed]:,.0f} tokens/s"),
-            TimeRemainingColumn(),
-            console=console,
-        )
-        self._task: Any = None
-
-    def __enter__(self) -> Observer:
-        return self._told
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def _told(self, progress: Progress, done: float, record: dict[str, float]) -> None:
-        if self._task is None:
-            self._progress.start()
-            self._task = self._progress.add_task("train", total=1.0, step=0, loss=0.0, speed=0.0)
-        speed = progress.tokens / max(progress.seconds, 1e-9)
-        self._progress.update(self._task, completed=done, step=progress.step, loss=record["loss"], speed=speed)
 
 
 def _climb(recipe: Recipe, places: Places, filtering: Filtering, around: dict[str, Any]) -> None:

@@ -15,14 +15,12 @@ from torch import Tensor
 
 from dialogue.errors import UserError
 from dialogue.models.aligned import AlignedModel
-from dialogue.models.judge import write_judge
 from dialogue.training.adapters import adapter_state
 from dialogue.training.recipes import Recipe
 from dialogue.training.tokens import tokenizer_sha256
 
 LARGEST_FILE = 48_000_000  # bytes; files of weights stay under 50 MB so that a repository takes them
 MAX_CONTEXT, MAX_REPLY = 256, 64
-JUDGE_WEIGHT = 0.5  # beside the mean log-probability; docs/log-training.md has what other weights did
 
 
 def export(
@@ -48,9 +46,6 @@ def export(
             config |= _write_adapters(partial, model, recipe, base_sha256)
         else:
             config |= _write_whole(partial, model, tokenizer)
-        if model.judge is not None:
-            write_judge(partial, model.judge.weight[0])
-            config["decoding"] = {"judge_weight": JUDGE_WEIGHT}
         _write_json(partial / "config.json", config)
         _write_json(partial / "training.json", record)
         (partial / "MODEL_CARD.md").write_text(card, encoding="utf-8")
@@ -121,11 +116,7 @@ def split_by_size(tensors: Mapping[str, Tensor], largest: int) -> list[dict[str,
 def _write_whole(folder: Path, model: AlignedModel, tokenizer: Tokenizer) -> dict[str, Any]:
     from safetensors.torch import save_file
 
-    state = {
-        name: tensor.detach().to(torch.bfloat16).clone()
-        for name, tensor in model.state_dict().items()
-        if not name.startswith("judge.")
-    }
+    state = {name: tensor.detach().to(torch.bfloat16).clone() for name, tensor in model.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(str(folder / "tokenizer.json"))
     config = model.config

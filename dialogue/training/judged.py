@@ -8,6 +8,7 @@ no sense, 1 for a sensible one, 2 for one that is specific as well.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,17 +58,21 @@ class JudgedTalks:
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """Padded tensors of G talks and the R replies to them.
+    """Padded tensors of G talks, each with all its replies one after the other in one row; R replies in all.
 
-    (G, S) ``input_ids`` and ``attention_mask``; (R,) ``talk``: which one a reply belongs to; (R, T) ``decoder_ids``,
-    the reply between its start and its end, and ``labels``; (R,) ``grades``.
+    (G, S) ``input_ids`` and ``attention_mask``; (G, T) ``decoder_ids``, each reply between its start and its end, and
+    ``labels``; (G, T) ``number``: which reply (0 … R - 1) a place belongs to, -1 for padding, and ``places`` in it;
+    (R,) ``talk``: which one a reply belongs to, ``ends``: the place of its end in the row, and ``grades``.
     """
 
     input_ids: Tensor
     attention_mask: Tensor
-    talk: Tensor
     decoder_ids: Tensor
     labels: Tensor
+    number: Tensor
+    places: Tensor
+    talk: Tensor
+    ends: Tensor
     grades: Tensor
 
     def to(self, device: torch.device) -> Replies:
@@ -85,8 +90,14 @@ class Replies:
         """How many tokens of replies are learnt from."""
         return int((self.labels != IGNORED).sum())
 
+    @property
+    def seen(self) -> Tensor:
+        """(G, T, T): whether a place sees another: one before it in the same reply, or itself."""
+        place = torch.arange(self.number.shape[1], device=self.number.device)
+        return (self.number[:, :, None] == self.number[:, None, :]) & (place[:, None] >= place[None, :])
+
     def pairs(self, vague: float) -> tuple[Tensor, Tensor, Tensor]:
-        """(P,) rows of better replies, of the worse ones beside them, and what each pair counts: 1 for a talk's all.
+        """(P,) better replies, the worse ones beside them, and what each pair counts: 1 for all of a talk.
 
         A pair of sensible replies counts ``vague`` times one with a reply that makes no sense.
         """
@@ -99,13 +110,17 @@ class Replies:
 
 def side_by_side(talks: Sequence[JudgedTalk]) -> Replies:
     """Some talks and all their replies as tensors."""
-    replies = [reply for talk in talks for reply in talk.replies]
+    said = [[[START, *reply, END] for reply in talk.replies] for talk in talks]
+    counted = itertools.count()
     return Replies(
         input_ids=padded([talk.context for talk in talks], END),
         attention_mask=padded([[1] * len(talk.context) for talk in talks], 0).bool(),
+        decoder_ids=padded([[token for ids in row for token in ids] for row in said], END),
+        labels=padded([[token for ids in row for token in (*ids[1:], IGNORED)] for row in said], IGNORED),
+        number=padded([[number for ids in row for number in [next(counted)] * len(ids)] for row in said], -1),
+        places=padded([[place for ids in row for place in range(len(ids))] for row in said], 0),
         talk=torch.tensor([number for number, talk in enumerate(talks) for _ in talk.replies]),
-        decoder_ids=padded([[START, *reply, END] for reply in replies], END),
-        labels=padded([[*reply, END, IGNORED] for reply in replies], IGNORED),
+        ends=torch.tensor([end - 1 for row in said for end in itertools.accumulate(map(len, row))]),
         grades=torch.tensor([grade for talk in talks for grade in talk.grades]),
     )
 

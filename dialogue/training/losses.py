@@ -27,14 +27,12 @@ class LossSettings:
 
 @dataclass(frozen=True, slots=True)
 class PreferenceSettings:
-    """``beta``: how far the weights may move for a pair (inverse temperature of the implicit reward). ``weight`` and
-    ``judge_weight``: of a talk's pairs against a word of the talks, for the likelihoods and for the judge. ``vague``:
-    of a pair of sensible replies. ``talks``: judged ones in each step.
+    """``beta``: how far the weights may move for a pair (inverse temperature of the implicit reward). ``weight``: of a
+    talk's pairs against a word of the talks. ``vague``: of a pair of sensible replies. ``talks``: judged ones a step.
     """
 
     beta: float = 0.2
     weight: float = 1.0
-    judge_weight: float = 0.5
     vague: float = 0.5
     talks: int = 8
 

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from dialogue.errors import UserError
 from dialogue.models.aligned import AlignedConfig, AlignedModel, EncoderKind, Rotary, aligned_from_llama, load_llama
-from dialogue.models.judge import read_judge
 from dialogue.models.linear import fast_dtype
 from dialogue.training.adapters import AdapterConfig, attach, load_adapter_state
 from dialogue.training.examples import IGNORED, Batch
@@ -77,12 +76,6 @@ def build(recipe: Recipe, base: Path, vocabulary: int) -> AlignedModel:
     return model.train()
 
 
-def attach_judge(model: AlignedModel) -> None:
-    """Give a network a judge of replies that finds all equal until it has learnt."""
-    model.judge = nn.Linear(model.config.width, 1, bias=False, device=model.embed.weight.device)
-    nn.init.zeros_(model.judge.weight)
-
-
 def compile_blocks(model: AlignedModel, backend: Any = "inductor") -> None:
     """Compile the blocks one by one; layers and lengths share four compiled forms (states that need a gradient or not,
     with a memory or without), so that the first step waits a minute and no later one.
@@ -105,9 +98,6 @@ def start_from(folder: Path, model: AlignedModel, base_sha256: str) -> None:
         }
         if config.get("base_sha256") != base_sha256:
             raise UserError(f"The adapters in {folder} belong to another base model.")
-        judge = read_judge(folder)
-        if model.judge is not None:
-            state["judge.weight"] = model.judge.weight.detach() if judge is None else judge[None]
         load_adapter_state(model, state)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"{folder} holds no adapters that fit this run (same rank, same matrices): {error}.") from error

@@ -1,15 +1,14 @@
-"""Learning from judged replies: of two replies to one talk, the better one becomes likelier and is scored higher.
+"""Learning from judged replies: of two replies to one talk, the better one becomes likelier.
 
 Direct preference optimisation (Rafailov et al. 2023, equation 7) against the weights that the run began with, beside
-the ordinary loss on talks, which keeps the language (Ouyang et al. 2022, section 3.5); and a judge, one linear map of
-the decoder's state after a reply's end, learns to tell the better reply (Ouyang et al. 2022, equation 1). All pairs of
-a talk's replies are learnt together.
+the ordinary loss on talks, which keeps the language (Ouyang et al. 2022, section 3.5). All pairs of a talk's replies
+are learnt together.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from dialogue.training.losses import PreferenceSettings
 from dialogue.training.network import ReplyLoss
 
 REFERENCE = "reference.pt"
-TALKS_READ, REPLIES_READ = 8, 16  # at once
+TALKS_READ = 8  # at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +49,15 @@ class JudgedBatch:
         return self.talks.targets + self.judged.targets
 
 
-def read_replies(model: AlignedModel, batch: Replies) -> tuple[Tensor, Tensor]:
-    """(R,) nats of every reply, its end among them, and (R, width) the states after the end; differentiable.
-
-    A talk is read once for all its replies, and replies of like length are decoded together, to spare padding.
-    """
+def read_replies(model: AlignedModel, batch: Replies) -> Tensor:
+    """(R,) nats of every reply, its end among them; differentiable. A talk is read once for all its replies."""
     memories = model.encode(batch.input_ids, batch.attention_mask)
-    lengths = (batch.labels != IGNORED).sum(1)
-    order = lengths.argsort()
-    some = [order[at : at + REPLIES_READ] for at in range(0, len(order), REPLIES_READ)]
-    parts = [_decoded(model, memories, batch, rows, int(lengths[rows[-1]])) for rows in some]
-    log_probs, ends = (torch.cat(found)[order.argsort()] for found in zip(*parts, strict=True))
-    return log_probs, ends
-
-
-def _decoded(
-    model: AlignedModel, memories: Sequence[Tensor], batch: Replies, rows: Tensor, longest: int
-) -> tuple[Tensor, Tensor]:
-    """The same for some rows, of which the longest has so many tokens with its end."""
-    talk, labels = batch.talk[rows], batch.labels[rows, :longest]
-    states = model.decode(
-        [memory[talk] for memory in memories], batch.attention_mask[talk], batch.decoder_ids[rows, : longest + 1]
-    )
-    keep = labels != IGNORED
-    logits = F.linear(states[:, :longest][keep], model.embed.weight.to(states.dtype)).float()
-    nats = -F.cross_entropy(logits, labels[keep], reduction="none")
-    log_probs = torch.zeros(len(rows), device=nats.device).index_add(0, keep.nonzero()[:, 0], nats)
-    return log_probs, states[torch.arange(len(rows), device=nats.device), keep.sum(1)]
+    sight = model.sight(batch.attention_mask, batch.places, batch.seen)
+    states = model.closed(model.through(0, model.embed(batch.decoder_ids), memories, sight))
+    keep = batch.labels != IGNORED
+    logits = F.linear(states[keep], model.embed.weight.to(states.dtype)).float()
+    nats = -F.cross_entropy(logits, batch.labels[keep], reduction="none")
+    return torch.zeros(len(batch.talk), device=nats.device).index_add(0, batch.number[keep], nats)
 
 
 def with_reference(
@@ -108,7 +89,7 @@ def _log_probs(loss: ReplyLoss, talks: JudgedTalks, on_done: Callable[[int], Non
         numbers = order[at : at + TALKS_READ]
         batch = side_by_side([talks.all[number] for number in numbers]).to(loss.model.embed.weight.device)
         with loss.context():
-            log_probs = read_replies(loss.model, batch)[0].cpu()
+            log_probs = read_replies(loss.model, batch).cpu()
         found.update({number: log_probs[batch.talk.cpu() == place] for place, number in enumerate(numbers)})
         on_done(len(found))
     return tuple(found[number] for number in range(len(order)))
@@ -136,7 +117,7 @@ def _place(number: int, count: int, seed: int) -> int:
 
 
 class JudgedLoss:
-    """The loss on talks, DPO's on the judged replies beside them, and the judge's."""
+    """The loss on talks, and DPO's on the judged replies beside them."""
 
     def __init__(self, talks: ReplyLoss, settings: PreferenceSettings) -> None:
         self.talks, self.settings = talks, settings
@@ -144,14 +125,10 @@ class JudgedLoss:
     def __call__(self, batch: JudgedBatch) -> tuple[Tensor, Tensor]:
         """(weighted nats, sum of the weights), as ReplyLoss; a talk's pairs count as the settings say, in words."""
         nats, weights = self.talks(batch.talks)
-        model, settings = self.talks.model, self.settings
-        judged = batch.judged.to(weights.device)
+        settings, judged = self.settings, batch.judged.to(weights.device)
         with self.talks.context():
-            log_probs, ends = read_replies(model, judged)
+            log_probs = read_replies(self.talks.model, judged)
         better, worse, share = judged.pairs(settings.vague)
         gained = log_probs - batch.reference.to(weights.device)
-        lost = settings.weight * -F.logsigmoid(settings.beta * (gained[better] - gained[worse]))
-        if model.judge is not None:
-            scores = model.judge(ends.float())[:, 0]
-            lost = lost - settings.judge_weight * F.logsigmoid(scores[better] - scores[worse])
-        return nats + (lost * share).sum() / len(judged.input_ids) * weights, weights
+        lost = -F.logsigmoid(settings.beta * (gained[better] - gained[worse]))
+        return nats + settings.weight * (lost * share).sum() / len(judged.input_ids) * weights, weights

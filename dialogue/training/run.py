@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import json
 import platform
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,7 +27,6 @@ from dialogue.training.footprint import Footprint, Meter, with_earlier
 from dialogue.training.judged import JudgedTalks, read_judged
 from dialogue.training.network import (
     ReplyLoss,
-    attach_judge,
     build,
     compile_blocks,
     computing_dtype,
@@ -37,6 +35,7 @@ from dialogue.training.network import (
 )
 from dialogue.training.preferences import JudgedBatch, JudgedLoss, judged_batches, with_reference
 from dialogue.training.prepared import read_prepared, refuse_tokenizer, write_prepared
+from dialogue.training.progress import tenths
 from dialogue.training.recipes import Recipe
 from dialogue.training.speed import Speed, operations, profile
 from dialogue.training.tokenizer import kept_tokenizer
@@ -105,7 +104,7 @@ def _run(
     perplexity = measure_start(recipe, model, base.folder, tokenizer, data, options, say)
     judged = read_judged(places.preferences, tokenizer) if places.preferences else None
     if judged is not None:
-        tell = _tenths(len(judged.all), f"{judged.reply_count:,} judged replies, how likely they are at the start", say)
+        tell = tenths(len(judged.all), f"{judged.reply_count:,} judged replies, how likely they are at the start", say)
         judged = with_reference(places.folder, ReplyLoss(model), judged, tell)
     trainer = make_trainer(recipe, model, data, places.folder, options, observe, judged)
     with measuring(options) as meter:
@@ -121,20 +120,6 @@ def _run(
     if parallel.rank() == 0:
         hand_over(places, model, recipe, tokenizer, base, record, say)
     return record
-
-
-def _tenths(total: int, what: str, say: Callable[[str], None]) -> Callable[[int], None]:
-    """Says how far a long reading is, and the minutes left, at its every tenth."""
-    started, told = time.monotonic(), 0
-
-    def tell(count: int) -> None:
-        nonlocal told
-        if count * 10 // total > told:
-            told = count * 10 // total
-            left = (time.monotonic() - started) / count * (total - count) / 60
-            say(f"{what}: {count / total:.0%}, {left:.1f} minutes left")
-
-    return tell
 
 
 def hand_over(
@@ -211,8 +196,6 @@ def the_data(
 def the_model(recipe: Recipe, places: Places, base: BaseCheckpoint, tokenizer: Tokenizer) -> AlignedModel:
     """The recipe's network on this process's device, begun with earlier adapters where some are given."""
     model = build(recipe, base.folder, tokenizer.get_vocab_size()).to(the_device())
-    if places.preferences is not None:
-        attach_judge(model)
     if places.start is not None:
         start_from(places.start, model, base.sha256)
     return model

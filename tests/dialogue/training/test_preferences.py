@@ -8,20 +8,15 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from dialogue.decoding.scoring import has_judge, judge
 from dialogue.errors import UserError
-from dialogue.generator import GenerationRequest, Generator
 from dialogue.models.aligned import AlignedModel
 from dialogue.models.base import NAME
-from dialogue.models.chat_model import ChatModel
-from dialogue.models.judge import FILE, write_judge
-from dialogue.models.loading import load
 from dialogue.training.card import model_card
 from dialogue.training.data import Filtering
 from dialogue.training.examples import END, START, Example, collate
 from dialogue.training.judged import JudgedTalks, read_judged, side_by_side
 from dialogue.training.losses import PreferenceSettings
-from dialogue.training.network import ReplyLoss, attach_judge, build, start_from, trained_parameters
+from dialogue.training.network import ReplyLoss, build, trained_parameters
 from dialogue.training.preferences import (
     REFERENCE,
     JudgedBatch,
@@ -31,28 +26,9 @@ from dialogue.training.preferences import (
     with_reference,
 )
 from dialogue.training.run import Options, Places, run
-from dialogue.turns import Conversation, ConversationKey, Persona, Role, Turn
-from tests.dialogue.training.tiny import SAYINGS, tiny
+from tests.dialogue.training.tiny import SAYINGS, tiny, write_judged
 
 QUIET = Options(measured_replies=0, quick_replies=0, country=None)
-
-
-def write_judged(path: Path, count: int = 8) -> Path:
-    """The answer to every saying is the next one; the one after it is vague, and the one after that makes no sense."""
-    rows = [
-        {
-            "context": [SAYINGS[n % 6]],
-            "replies": [{"text": SAYINGS[(n + 1 + worse) % 6], "grade": 2 - worse} for worse in range(3)],
-            "persona": None,
-        }
-        for n in range(count)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def talk_of(text: str) -> Conversation:
-    return Conversation(ConversationKey("test", "judged"), Persona("", ()), (Turn(Role.USER, text),))
 
 
 @pytest.fixture
@@ -119,34 +95,28 @@ def test_pairs_are_of_one_talk_better_first_and_every_talk_counts_the_same(judge
     assert weights.tolist() == pytest.approx([0.2, 0.4, 0.4, 1.0])
 
 
-def test_log_probs_are_those_of_the_reply_alone_and_the_state_is_that_after_its_end(
-    model: AlignedModel, judged: JudgedTalks
-) -> None:
+def test_log_probs_are_those_of_the_reply_alone(model: AlignedModel, judged: JudgedTalks) -> None:
     talks = judged.all[:3]
-    log_probs, ends = read_replies(model, side_by_side(talks))
     replies = [(talk.context, reply) for talk in talks for reply in talk.replies]
-    for (context, reply), found, end in zip(replies, log_probs, ends, strict=True):
-        said = torch.tensor([[START, *reply, END]])
-        states = model.states(torch.tensor([context]), torch.ones(1, len(context)), said)[0]
-        logits = (states @ model.embed.weight.T).log_softmax(-1)
+    for (context, reply), found in zip(replies, read_replies(model, side_by_side(talks)), strict=True):
+        said = torch.tensor([[START, *reply]])
+        logits = model(torch.tensor([context]), torch.ones(1, len(context)), said)[0].log_softmax(-1)
         wanted = logits[range(len(reply) + 1), [*reply, END]].sum()
         torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-4)
-        torch.testing.assert_close(end, states[-1], atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
-def test_the_loss_at_the_start_is_the_talks_and_two_coin_tosses(model: AlignedModel, judged: JudgedTalks) -> None:
-    """DPO's and the judge's are log 2 while nothing has been learnt; the former falls as better replies gain."""
-    attach_judge(model)
-    reference = tuple(read_replies(model, side_by_side([talk]))[0] for talk in judged.all)
+def test_the_loss_at_the_start_is_the_talks_and_a_coin_toss(model: AlignedModel, judged: JudgedTalks) -> None:
+    """DPO's is log 2 while nothing has been learnt, and falls as better replies gain."""
+    reference = tuple(read_replies(model, side_by_side([talk])) for talk in judged.all)
     judged = replace(judged, reference=reference)
     talks = collate([Example(judged.all[0].context, [START, 5], [5, END], [1.0, 1.0])])
     batch = next(judged_batches(iter([talks]), judged, 8, 0, 0))
-    loss = JudgedLoss(ReplyLoss(model), PreferenceSettings(weight=0.5, judge_weight=0.25))
+    loss = JudgedLoss(ReplyLoss(model), PreferenceSettings(weight=0.5))
     alone, weights = ReplyLoss(model)(talks)
     total, same = loss(batch)
     assert same == weights
-    assert float((total - alone) / weights) == pytest.approx(0.75 * 0.6931, abs=1e-3)
+    assert float((total - alone) / weights) == pytest.approx(0.5 * 0.6931, abs=1e-3)
     push = 5.0 * batch.judged.grades
     better, worse = replace(batch, reference=batch.reference - push), replace(batch, reference=batch.reference + push)
     assert float(loss(better)[0]) < float(total) < float(loss(worse)[0])
@@ -172,7 +142,7 @@ def test_the_reference_is_that_of_every_reply_whatever_was_read_beside_it(
     uneven = tuple(replace(talk, context=talk.context * (1 + at % 3)) for at, talk in enumerate(judged.all * 2))
     found = with_reference(tmp_path, ReplyLoss(model), replace(judged, all=uneven)).reference
     for talk, log_probs in zip(uneven, found, strict=True):
-        torch.testing.assert_close(log_probs, read_replies(model, side_by_side([talk]))[0], atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(log_probs, read_replies(model, side_by_side([talk])), atol=1e-3, rtol=1e-4)
 
 
 def test_a_run_with_judged_replies_prefers_the_better_ones_and_keeps_its_reference(
@@ -188,7 +158,6 @@ def test_a_run_with_judged_replies_prefers_the_better_ones_and_keeps_its_referen
     assert torch.equal(torch.load(learning.folder / REFERENCE, weights_only=True)["log_probs"], kept)
     assert places.base_cache is not None and learning.preferences is not None
     model = build(tiny(), places.base_cache / "models" / NAME, 0)
-    attach_judge(model)
     state = torch.load(places.folder / "checkpoint.pt", weights_only=True)["weights"]
     with torch.no_grad():
         for name, parameter in trained_parameters(model).items():
@@ -208,96 +177,3 @@ def test_without_its_checkpoint_a_run_reads_the_replies_anew(
     first = torch.load(learning.folder / REFERENCE, weights_only=True)["log_probs"]
     run(tiny(steps=1), replace(learning, start=learning.export, export=None), no_filter, QUIET, lambda line: None)
     assert not torch.equal(torch.load(learning.folder / REFERENCE, weights_only=True)["log_probs"], first)
-
-
-@pytest.fixture
-def trained(places: Places, no_filter: Filtering, tmp_path: Path) -> Places:
-    """A run of 25 steps with judged replies, exported."""
-    learning = replace(places, preferences=write_judged(tmp_path / "judged.jsonl"))
-    run(tiny(steps=25), learning, no_filter, QUIET, lambda line: None)
-    return learning
-
-
-def loaded(places: Places) -> ChatModel:
-    return load(str(places.export), cache=places.base_cache, dtype="float32")
-
-
-def test_the_loaded_judge_says_what_the_trained_one_does(trained: Places, tokenizer: Tokenizer) -> None:
-    assert trained.base_cache is not None and trained.export is not None and trained.preferences is not None
-    model = build(tiny(), trained.base_cache / "models" / NAME, 0).to(torch.float32)
-    attach_judge(model)
-    start_from(trained.export, model, "tiny")
-    talks, chat, right = read_judged(trained.preferences, tokenizer).all, loaded(trained), 0
-    for talk in talks:
-        scores = judge(chat, talk.context, [*talk.replies, ()])
-        assert model.judge is not None
-        wanted = model.judge(read_replies(model, side_by_side([talk]))[1])[:, 0].tolist()
-        assert scores == pytest.approx([*wanted, float("-inf")], abs=0.02)
-        right += scores[0] > scores[2]
-    assert right >= 7
-
-
-def test_weights_with_a_judge_are_chatted_with_by_it(trained: Places) -> None:
-    assert loaded(trained).defaults.judge_weight > 0
-
-
-def test_many_replies_are_judged_in_pieces_as_they_are_alone(trained: Places) -> None:
-    chat, replies = loaded(trained), [[3 + n % 40, 4 + n // 40, *range(3, 20)] for n in range(60)]
-    together = judge(chat, [5, 6], replies)
-    assert together == pytest.approx([judge(chat, [5, 6], [reply])[0] for reply in replies], abs=1e-4)
-
-
-def with_decoding(places: Places, **decoding: float) -> ChatModel:
-    assert places.export is not None
-    path = places.export / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"decoding": decoding}))
-    return loaded(places)
-
-
-def test_the_judge_ranks_what_would_be_said(trained: Places) -> None:
-    """Of a reply that the maximum length cut off only whole sentences are said, and so only they are judged."""
-    chat = with_decoding(trained, judge_weight=1.0, min_length=1, max_length=12)
-    (found,) = Generator(chat).generate([GenerationRequest(talk_of(SAYINGS[0]), chat.defaults)])
-    ranks = [c.features["mean_log_prob"] + c.features["judge"] for c in found if not c.dropped_by]
-    assert ranks == sorted(ranks, reverse=True)
-    context = chat.context_format.encode(talk_of(SAYINGS[0]), chat.max_context)
-    for candidate in found:
-        scores = judge(chat, context, [chat.vocabulary.encode(candidate.text)])
-        assert scores == pytest.approx([candidate.features["judge"]], abs=0.02)
-
-
-def test_weights_without_the_judge_that_they_ask_for_are_refused(trained: Places) -> None:
-    chat = with_decoding(trained, judge_weight=1.0)
-    assert trained.export is not None
-    (trained.export / FILE).unlink()
-    with pytest.raises(UserError, match="lacks its judge"):
-        loaded(trained)
-    without = with_decoding(trained, judge_weight=0.0)
-    assert not has_judge(without.seq2seq) and without.fingerprint != chat.fingerprint
-    with pytest.raises(ValueError, match="has no judge"):
-        judge(without, [3], [[4]])
-
-
-def test_a_judge_of_another_width_is_refused(trained: Places) -> None:
-    assert trained.export is not None
-    write_judge(trained.export, torch.ones(5))
-    with pytest.raises(UserError, match="do not fit"):
-        loaded(trained)
-
-
-def test_a_whole_network_takes_its_judge_along(places: Places, no_filter: Filtering, tmp_path: Path) -> None:
-    learning = replace(places, preferences=write_judged(tmp_path / "judged.jsonl"))
-    run(tiny(steps=2, method="full"), learning, no_filter, QUIET, lambda line: None)
-    assert has_judge(loaded(learning).seq2seq)
-
-
-def test_a_run_that_starts_from_an_export_goes_on_with_its_judge(
-    trained: Places, no_filter: Filtering, tmp_path: Path
-) -> None:
-    again = replace(trained, start=trained.export, folder=tmp_path / "again", export=None)
-    run(tiny(steps=1, learning_rate=1e-9), again, no_filter, QUIET, lambda line: None)
-    before, after = (
-        torch.load(folder / "checkpoint.pt", weights_only=True)["weights"]["judge.weight"]
-        for folder in (trained.folder, again.folder)
-    )
-    torch.testing.assert_close(after, before, atol=1e-6, rtol=1e-4)

@@ -48,6 +48,20 @@ def write_talks(path: Path, talks: list[dict[str, Any]]) -> None:
     path.write_bytes(zstandard.ZstdCompressor().compress(text.encode()))
 
 
+def write_judged(path: Path, count: int = 8) -> Path:
+    """The answer to every saying is the next one; the one after it is vague, and the one after that makes no sense."""
+    rows = [
+        {
+            "context": [SAYINGS[n % 6]],
+            "replies": [{"text": SAYINGS[(n + 1 + worse) % 6], "grade": 2 - worse} for worse in range(3)],
+            "persona": None,
+        }
+        for n in range(count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
 def write_corpus(folder: Path, talks: int = 60) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_talks(folder / "chat.train.jsonl.zst", [talk(n, "chat") for n in range(talks)])
