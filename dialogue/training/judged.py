@@ -8,14 +8,14 @@ no sense, 1 for a sensible one, 2 for one that is specific as well.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -23,7 +23,7 @@ from dialogue.errors import UserError
 from dialogue.models.formats import TurnsFormat
 from dialogue.models.vocabulary import TokenizerVocabulary
 from dialogue.persona_cards import load_persona
-from dialogue.training.examples import END, IGNORED, START, padded
+from dialogue.training.examples import END, START, padded
 from dialogue.training.export import MAX_CONTEXT
 from dialogue.turns import Conversation, ConversationKey, Persona, Role, Turn
 
@@ -58,19 +58,21 @@ class JudgedTalks:
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """Padded tensors of G talks, each with all its replies one after the other in one row; R replies in all.
+    """Padded tensors of G talks and the R replies to them; a talk's replies are the paths of one prefix tree, so that
+    a beginning that they share is read once.
 
-    (G, S) ``input_ids`` and ``attention_mask``; (G, T) ``decoder_ids``, each reply between its start and its end, and
-    ``labels``; (G, T) ``number``: which reply (0 … R - 1) a place belongs to, -1 for padding, and ``places`` in it;
-    (R,) ``talk``: which one a reply belongs to, ``ends``: the place of its end in the row, and ``grades``.
+    (G, S) ``input_ids`` and ``attention_mask``; (G, T) ``decoder_ids``, the nodes of a talk's tree, ``depth``, and
+    (G, T, T) ``seen``: whether a node sees another, which is itself or above it; (M, 3) ``asked``: reply, node and
+    the token that the reply says next; (R,) ``talk``: which one a reply belongs to, ``ends``: the node of its end, and
+    ``grades``.
     """
 
     input_ids: Tensor
     attention_mask: Tensor
     decoder_ids: Tensor
-    labels: Tensor
-    number: Tensor
-    places: Tensor
+    depth: Tensor
+    seen: Tensor
+    asked: Tensor
     talk: Tensor
     ends: Tensor
     grades: Tensor
@@ -88,13 +90,7 @@ class Replies:
     @property
     def targets(self) -> int:
         """How many tokens of replies are learnt from."""
-        return int((self.labels != IGNORED).sum())
-
-    @property
-    def seen(self) -> Tensor:
-        """(G, T, T): whether a place sees another: one before it in the same reply, or itself."""
-        place = torch.arange(self.number.shape[1], device=self.number.device)
-        return (self.number[:, :, None] == self.number[:, None, :]) & (place[:, None] >= place[None, :])
+        return len(self.asked)
 
     def pairs(self, vague: float) -> tuple[Tensor, Tensor, Tensor]:
         """(P,) better replies, the worse ones beside them, and what each pair counts: 1 for all of a talk.
@@ -108,19 +104,50 @@ class Replies:
         return better, worse, weights / total[self.talk[better]].clamp(min=1e-9)
 
 
+@dataclass(slots=True)
+class _Tree:
+    """The prefix tree of a talk's replies: (token, node above or -1) of each node, the end of each reply, and which
+    token follows which node.
+    """
+
+    nodes: dict[tuple[int, int], int] = field(default_factory=dict)
+    ends: list[int] = field(default_factory=list)
+    asked: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def add(self, number: int, reply: Sequence[int]) -> None:
+        """Add a reply, between its start and its end."""
+        node = self.nodes.setdefault((START, -1), len(self.nodes))
+        for token in (*reply, END):
+            self.asked.append((number, node, token))
+            node = self.nodes.setdefault((token, node), len(self.nodes))
+        self.ends.append(node)
+
+    def seen(self) -> tuple[Tensor, list[int]]:
+        """(T, T) whether a node sees another, and the depth of each."""
+        seen, depth = torch.eye(len(self.nodes), dtype=torch.bool), list[int]()
+        for node, (_, above) in enumerate(self.nodes):
+            depth.append(0 if above < 0 else depth[above] + 1)
+            if above >= 0:
+                seen[node] |= seen[above]
+        return seen, depth
+
+
 def side_by_side(talks: Sequence[JudgedTalk]) -> Replies:
     """Some talks and all their replies as tensors."""
-    said = [[[START, *reply, END] for reply in talk.replies] for talk in talks]
-    counted = itertools.count()
+    trees, talk_of = [_Tree() for _ in talks], [at for at, talk in enumerate(talks) for _ in talk.replies]
+    for number, (at, reply) in enumerate(zip(talk_of, (r for talk in talks for r in talk.replies), strict=True)):
+        trees[at].add(number, reply)
+    seen, depth = zip(*(tree.seen() for tree in trees), strict=True)
+    longest = max(map(len, seen))
     return Replies(
         input_ids=padded([talk.context for talk in talks], END),
         attention_mask=padded([[1] * len(talk.context) for talk in talks], 0).bool(),
-        decoder_ids=padded([[token for ids in row for token in ids] for row in said], END),
-        labels=padded([[token for ids in row for token in (*ids[1:], IGNORED)] for row in said], IGNORED),
-        number=padded([[number for ids in row for number in [next(counted)] * len(ids)] for row in said], -1),
-        places=padded([[place for ids in row for place in range(len(ids))] for row in said], 0),
-        talk=torch.tensor([number for number, talk in enumerate(talks) for _ in talk.replies]),
-        ends=torch.tensor([end - 1 for row in said for end in itertools.accumulate(map(len, row))]),
+        decoder_ids=padded([[token for token, _ in tree.nodes] for tree in trees], END),
+        depth=padded(depth, 0),
+        seen=torch.stack([F.pad(one, (0, longest - len(one), 0, longest - len(one))) for one in seen]),
+        asked=torch.tensor([each for tree in trees for each in tree.asked]),
+        talk=torch.tensor(talk_of),
+        ends=torch.tensor([end for tree in trees for end in tree.ends]),
         grades=torch.tensor([grade for talk in talks for grade in talk.grades]),
     )
 

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from dialogue.models.aligned import AlignedModel
 from dialogue.models.judge import CORRECTED, Judge
 from dialogue.training.adapters import AdapterConfig, attach
-from dialogue.training.examples import IGNORED
 from dialogue.training.judged import JudgedTalk, Replies, side_by_side
+from dialogue.training.preferences import log_probs, sight_of
 from dialogue.training.train import TrainSettings
 
 NEAR = 16  # batches of talks that are sorted by length together, against padding
@@ -75,8 +75,7 @@ def read_talks(
     for number in order:
         batch = side_by_side([talks[number]])
         memories = model.encode(batch.input_ids, batch.attention_mask)
-        sight = model.sight(batch.attention_mask, batch.places, batch.seen)
-        states = model.through(0, model.embed(batch.decoder_ids), memories[:first], sight)
+        states = model.through(0, model.embed(batch.decoder_ids), memories[:first], sight_of(model, batch))
         found[number] = torch.cat(memories[first:]).bfloat16(), states[0].bfloat16()
         on_done(len(found))
     return [found[number] for number in range(len(talks))]
@@ -94,19 +93,15 @@ def together(
 
 def last_states(model: AlignedModel, reading: Reading, first: int) -> Tensor:
     """(G, T, width) states after the last block."""
-    batch = reading.replies
-    sight = model.sight(batch.attention_mask, batch.places, batch.seen)
+    sight = sight_of(model, reading.replies)
     return model.closed(model.through(first, reading.states, reading.memories, sight))
 
 
 @torch.no_grad()
 def mean_log_probs(model: AlignedModel, reading: Reading, first: int) -> Tensor:
     """(R,) nats per token of the replies, ends included, by blocks that are not corrected."""
-    labels, number = reading.replies.labels, reading.replies.number
-    keep, count = labels != IGNORED, len(reading.replies.grades)
-    logits = F.linear(last_states(model, reading, first)[keep], model.embed.weight).float()
-    nats = -F.cross_entropy(logits, labels[keep], reduction="none")
-    return torch.zeros(count).index_add(0, number[keep], nats) / number[keep].bincount(minlength=count)
+    nats = log_probs(model, last_states(model, reading, first), reading.replies)
+    return nats / reading.replies.asked[:, 0].bincount(minlength=len(nats))
 
 
 class JudgeInTraining(nn.Module):

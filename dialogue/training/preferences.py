@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dialogue.models.aligned import AlignedModel
+from dialogue.models.aligned import AlignedModel, Sight
 from dialogue.training import parallel
 from dialogue.training.checkpoints import NAME as CHECKPOINT
 from dialogue.training.checkpoints import save_checkpoint
-from dialogue.training.examples import IGNORED, Batch
+from dialogue.training.examples import Batch
 from dialogue.training.judged import JudgedTalks, Replies, side_by_side
 from dialogue.training.losses import PreferenceSettings
 from dialogue.training.network import ReplyLoss
@@ -52,12 +52,21 @@ class JudgedBatch:
 def read_replies(model: AlignedModel, batch: Replies) -> Tensor:
     """(R,) nats of every reply, its end among them; differentiable. A talk is read once for all its replies."""
     memories = model.encode(batch.input_ids, batch.attention_mask)
-    sight = model.sight(batch.attention_mask, batch.places, batch.seen)
-    states = model.closed(model.through(0, model.embed(batch.decoder_ids), memories, sight))
-    keep = batch.labels != IGNORED
-    logits = F.linear(states[keep], model.embed.weight.to(states.dtype)).float()
-    nats = -F.cross_entropy(logits, batch.labels[keep], reduction="none")
-    return torch.zeros(len(batch.talk), device=nats.device).index_add(0, batch.number[keep], nats)
+    states = model.closed(model.through(0, model.embed(batch.decoder_ids), memories, sight_of(model, batch)))
+    return log_probs(model, states, batch)
+
+
+def log_probs(model: AlignedModel, states: Tensor, batch: Replies) -> Tensor:
+    """(G, T, width) last states of the trees' nodes -> (R,) nats of every reply, its end among them."""
+    reply, node, token = batch.asked.unbind(1)
+    logits = F.linear(states[batch.talk[reply], node], model.embed.weight.to(states.dtype)).float()
+    nats = -F.cross_entropy(logits, token, reduction="none")
+    return torch.zeros(len(batch.talk), device=nats.device).index_add(0, reply, nats)
+
+
+def sight_of(model: AlignedModel, batch: Replies) -> Sight:
+    """What the nodes of the trees look at."""
+    return model.sight(batch.attention_mask, batch.depth, batch.seen)
 
 
 def with_reference(
@@ -74,14 +83,14 @@ def with_reference(
         kept: dict[str, Any] = torch.load(path, weights_only=True)
         if kept["mark"] == mark:
             return replace(talks, reference=torch.as_tensor(kept["log_probs"]).split(sizes))  # type: ignore[no-untyped-call]
-    found = _log_probs(loss, talks, on_done)
+    found = _references(loss, talks, on_done)
     if parallel.rank() == 0:
         save_checkpoint(folder, {"mark": mark, "log_probs": torch.cat(found)}, REFERENCE)
     return replace(talks, reference=found)
 
 
 @torch.no_grad()
-def _log_probs(loss: ReplyLoss, talks: JudgedTalks, on_done: Callable[[int], None]) -> tuple[Tensor, ...]:
+def _references(loss: ReplyLoss, talks: JudgedTalks, on_done: Callable[[int], None]) -> tuple[Tensor, ...]:
     """(R,) for each talk; those of like length are read together."""
     order = sorted(range(len(talks.all)), key=lambda number: len(talks.all[number].context))
     found: dict[int, Tensor] = {}
@@ -89,8 +98,8 @@ def _log_probs(loss: ReplyLoss, talks: JudgedTalks, on_done: Callable[[int], Non
         numbers = order[at : at + TALKS_READ]
         batch = side_by_side([talks.all[number] for number in numbers]).to(loss.model.embed.weight.device)
         with loss.context():
-            log_probs = read_replies(loss.model, batch).cpu()
-        found.update({number: log_probs[batch.talk.cpu() == place] for place, number in enumerate(numbers)})
+            nats = read_replies(loss.model, batch).cpu()
+        found.update({number: nats[batch.talk.cpu() == place] for place, number in enumerate(numbers)})
         on_done(len(found))
     return tuple(found[number] for number in range(len(order)))
 
@@ -127,8 +136,8 @@ class JudgedLoss:
         nats, weights = self.talks(batch.talks)
         settings, judged = self.settings, batch.judged.to(weights.device)
         with self.talks.context():
-            log_probs = read_replies(self.talks.model, judged)
+            found = read_replies(self.talks.model, judged)
         better, worse, share = judged.pairs(settings.vague)
-        gained = log_probs - batch.reference.to(weights.device)
+        gained = found - batch.reference.to(weights.device)
         lost = -F.logsigmoid(settings.beta * (gained[better] - gained[worse]))
         return nats + settings.weight * (lost * share).sum() / len(judged.input_ids) * weights, weights
