@@ -6,6 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# Before torch is imported here and in every process that tests start: on a busy machine, threads that wait for each
+# other make tiny networks a hundred times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import HealthCheck, settings
 

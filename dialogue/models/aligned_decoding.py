@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dialogue.models.aligned import AlignedConfig
-from dialogue.models.aligned_layers import Layer, corrected_layer, packed_layer
+from dialogue.models.aligned_layers import Layer, corrected_layer, corrected_shapes, packed_layer
 from dialogue.models.attention import joint_attention
 from dialogue.models.caches import ContextCache, PrefixCache, SearchState
-from dialogue.models.judge import Judge
+from dialogue.models.judge import Judge, check_fits
 from dialogue.models.kernels import Kernels
 from dialogue.models.memory import keep_freed_memory
 from dialogue.models.trees import picked
@@ -56,11 +56,11 @@ class AlignedSeq2Seq:
         keep_freed_memory()
 
     def _corrected(self, judge: Judge) -> list[Layer]:
-        """The decoder's blocks as the judge reads with them."""
-        layers, corrections = enumerate(self._decoder), judge.corrections
+        """The decoder's blocks as the judge reads with them. Raises UserError when it belongs to another network."""
+        check_fits(judge, corrected_shapes(self._config), self._config.layers)
         return [
-            corrected_layer(self._config, layer, corrections, f"decoder.layers.{i}.", self._dtype)
-            for i, layer in layers
+            corrected_layer(self._config, layer, judge.corrections, f"decoder.layers.{i}.", self._dtype)
+            for i, layer in enumerate(self._decoder)
         ]
 
     # --- encoding ---------------------------------------------------------------------------------------------------

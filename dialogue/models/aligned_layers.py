@@ -52,6 +52,18 @@ def packed_layer(config: AlignedConfig, tensors: Mapping[str, Tensor], prefix: s
     )
 
 
+def corrected_shapes(config: AlignedConfig) -> dict[str, tuple[int, int]]:
+    """(outputs, inputs) of a block's matrices that a judge may correct."""
+    inner, hidden = (config.heads * config.head_dim, config.width), (config.hidden, config.width)
+    return {
+        "self_attn.q_proj": inner,
+        "self_attn.o_proj": inner[::-1],
+        "mlp.gate_proj": hidden,
+        "mlp.up_proj": hidden,
+        "mlp.down_proj": hidden[::-1],
+    }
+
+
 def corrected_layer(
     config: AlignedConfig, layer: Layer, corrections: Mapping[str, Tensor], prefix: str, dtype: torch.dtype
 ) -> Layer:

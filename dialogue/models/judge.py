@@ -8,7 +8,7 @@ for the corrections hold only while judging. Only scores of replies to the same 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,7 +21,7 @@ from dialogue.models.linear import Linear
 FILE = "judge.safetensors"
 VECTOR = "judge"
 CORRECTED = ("q_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""What may be corrected: keys and values stay, so that a context that was read for the reply need not be read again."""
+"""What may be corrected: keys and values stay, so that one reading of a context serves saying and judging."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +31,18 @@ class Judge:
     """
 
     vector: Tensor
-    corrections: Mapping[str, Tensor] = field(default_factory=dict)
+    corrections: Mapping[str, Tensor]
 
 
 def write_judge(folder: Path, judge: Judge) -> None:
-    """Keep a judge beside the weights, matrices in bfloat16."""
+    """Keep a judge beside the weights, matrices in bfloat16; whole or not at all."""
     from safetensors.torch import save_file
 
     kept = {name: tensor.detach().to(torch.bfloat16).contiguous().cpu() for name, tensor in judge.corrections.items()}
     kept[VECTOR] = judge.vector.detach().float().contiguous().cpu()
-    save_file(kept, folder / FILE, metadata={"format": "pt"})
+    partial = folder / f".{FILE}.new"
+    save_file(kept, partial, metadata={"format": "pt"})
+    partial.replace(folder / FILE)
 
 
 def read_judge(folder: Path) -> Judge | None:
@@ -53,7 +55,22 @@ def read_judge(folder: Path) -> Judge | None:
     vector = tensors.pop(VECTOR, None)
     if vector is None or vector.ndim != 1:
         raise UserError(f"{folder / FILE} holds no judge; get the checkpoint again.")
-    return Judge(vector.float(), tensors)
+    return Judge(vector.to(torch.float32, copy=True), tensors)
+
+
+def check_fits(judge: Judge, shapes: Mapping[str, tuple[int, int]], layers: int) -> None:
+    """Raise UserError unless the corrections are pairs for decoder blocks that there are; ``shapes`` are those of a
+    block's matrices, (outputs, inputs) by name, and a block has corrections of all or of none.
+    """
+    blocks = {name.rsplit(".", 3)[0] for name in judge.corrections}
+    wanted = {f"{block}.{name}.{half}" for block in blocks for name in shapes for half in ("down", "up")}
+    if not blocks <= {f"decoder.layers.{i}" for i in range(layers)} or wanted != set(judge.corrections):
+        raise UserError("The judge belongs to another network; get the weights again.")
+    for block in blocks:
+        for name, (outputs, inputs) in shapes.items():
+            down, up = (judge.corrections[f"{block}.{name}.{half}"] for half in ("down", "up"))
+            if down.ndim != 2 or down.shape[1] != inputs or up.shape != (outputs, len(down)):
+                raise UserError(f"The judge belongs to another network: {block}.{name} does not fit.")
 
 
 class Corrected:

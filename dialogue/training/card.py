@@ -48,7 +48,36 @@ def model_card(record: Mapping[str, Any], samples: str = "") -> str:
     ]
     if samples:
         parts.append("## Sample dialogues, unedited\n\n" + samples.strip())
-    return "\n\n".join([*parts, "## Known limits\n\n" + LIMITS]) + "\n"
+    return "\n\n".join([*parts, LIMITS_HEADING + "\n\n" + LIMITS]) + "\n"
+
+
+JUDGE_HEADING = "## Judge of candidates"
+LIMITS_HEADING = "## Known limits"
+
+
+def with_judge(card: str, record: Mapping[str, Any]) -> str:
+    """A card with a section about the weights' judge before the limits, in place of an earlier one."""
+    before, heading, limits = card.partition(LIMITS_HEADING)
+    before = before.partition(JUDGE_HEADING)[0].rstrip()
+    parts = [before, f"{JUDGE_HEADING}\n\n{_judge(record)}", f"{heading}{limits}".rstrip()]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _judge(record: Mapping[str, Any]) -> str:
+    settings, data, run, found = (record[key] for key in ("settings", "data", "run", "held_out"))
+    text = (
+        "Which of a reply's candidates is said, a judge helps to choose (`judge.safetensors`): corrections of rank "
+        f"{settings['rank']} of the decoder's blocks from {settings['first']} on, which hold only while judging. It "
+        f"learnt from {data['replies']:,} judged replies to {data['talks']:,} talks, {run['steps']:,} steps in "
+        f"{run['minutes']:.0f} minutes."
+    )
+    if found is None:
+        return text
+    likeliest, judged, both = ("{:.0%} / {:.0%}".format(*found[by]) for by in ("likeliest", "judged", "both"))
+    return (
+        f"{text} Of {found['talks']} held-out talks, all of which have better and worse replies, the likeliest reply "
+        f"is sensible / specific in {likeliest}, the judge's in {judged}, the first by both in {both}."
+    )
 
 
 def _opening(record: Mapping[str, Any]) -> str:

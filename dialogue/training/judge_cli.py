@@ -13,14 +13,14 @@ app = typer.Typer(add_completion=False, help="Train a judge of replies for train
 @app.command()
 def judge(
     weights: Annotated[Path, typer.Argument(help="Folder of trained weights; the judge goes there.", file_okay=False)],
-    replies: Annotated[Path, typer.Option(help="Judged replies (JSON Lines).")],
-    out: Annotated[Path, typer.Option(help="The run's folder: checkpoint and log.")] = Path("runs/judge"),
+    replies: Annotated[Path, typer.Option(help="Judged replies (JSON Lines).", dir_okay=False)],
+    out: Annotated[Path, typer.Option(help="The run's folder: checkpoint, log.", file_okay=False)] = Path("runs/judge"),
     minutes: Annotated[float, typer.Option(help="Budget of training time; also sets the schedule.")] = 30.0,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-4,
     rank: Annotated[int, typer.Option(help="Rank of the corrections.", min=1)] = 16,
-    first: Annotated[int, typer.Option(help="First decoder block with corrections, from 0.")] = 15,
+    first: Annotated[int, typer.Option(help="First decoder block with corrections; -1: the upper half.", min=-1)] = -1,
     seed: Annotated[int, typer.Option(help="Seed of corrections and order.")] = 0,
-    threads: Annotated[int | None, typer.Option(help="Processor threads.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1)] = None,
 ) -> None:
     """Learn from judged replies which of a reply's candidates is the better one, and go on after a stop."""
     import torch

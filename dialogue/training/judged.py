@@ -39,6 +39,11 @@ class JudgedTalk:
     replies: tuple[list[int], ...]
     grades: tuple[int, ...]
 
+    @property
+    def size(self) -> int:
+        """Its tokens, to sort by."""
+        return len(self.context) + sum(map(len, self.replies))
+
 
 @dataclass(frozen=True, slots=True)
 class JudgedTalks:
@@ -85,7 +90,12 @@ class Replies:
     @property
     def tokens(self) -> int:
         """How many real tokens it holds."""
-        return int(self.attention_mask.sum()) + self.targets
+        return int(self.attention_mask.sum() + self.nodes.sum())
+
+    @property
+    def nodes(self) -> Tensor:
+        """(G,) how many nodes each talk's tree has."""
+        return self.seen.diagonal(dim1=1, dim2=2).sum(1)
 
     @property
     def targets(self) -> int:

@@ -92,7 +92,7 @@ def with_reference(
 @torch.no_grad()
 def _references(loss: ReplyLoss, talks: JudgedTalks, on_done: Callable[[int], None]) -> tuple[Tensor, ...]:
     """(R,) for each talk; those of like length are read together."""
-    order = sorted(range(len(talks.all)), key=lambda number: len(talks.all[number].context))
+    order = sorted(range(len(talks.all)), key=lambda number: talks.all[number].size)
     found: dict[int, Tensor] = {}
     for at in range(0, len(order), TALKS_READ):
         numbers = order[at : at + TALKS_READ]

@@ -50,6 +50,8 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if (self.minutes is None) == (self.steps is None):
             raise UserError("Give a training budget: either minutes or steps.")
+        if not (self.minutes or self.steps or 0) > 0 or not self.learning_rate > 0:
+            raise UserError("The training budget and the learning rate must be above 0.")
 
 
 @dataclass(slots=True)

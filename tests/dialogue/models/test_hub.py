@@ -72,7 +72,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]
     """Names of the files that were asked of a hub on this machine."""
     folder, names = make("bart", tmp_path / "remote"), list[str]()
     (folder / "pytorch_model.bin").write_bytes(b"the same in an older form")
-    write_judge(folder, Judge(torch.ones(4)))
+    write_judge(folder, Judge(torch.ones(4), {}))
     (folder / "own_code.py").write_text("raise SystemExit('this must never be fetched')")
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, folder, names)) as server:
         _point_at(f"http://127.0.0.1:{server.server_address[1]}", monkeypatch)
