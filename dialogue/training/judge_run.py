@@ -36,7 +36,7 @@ from dialogue.training.judging import (
 from dialogue.training.progress import tenths
 from dialogue.training.train import Observer, Trainer
 
-JUDGE_WEIGHT = 1.0  # beside PMI or the mean log-probability; docs/log-training.md has what other weights did
+JUDGE_WEIGHT = 0.5  # beside PMI or the mean log-probability; docs/log-training.md has what other weights did
 MARK = "judge_run.json"
 
 
