@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from dialogue.decoding.scoring import has_judge, judge
 from dialogue.errors import UserError
@@ -19,6 +20,7 @@ from dialogue.models.loading import load
 from dialogue.training.card import JUDGE_HEADING
 from dialogue.training.data import Filtering
 from dialogue.training.examples import END
+from dialogue.training.judge_cli import app
 from dialogue.training.judge_run import frozen_network, train_judge
 from dialogue.training.judged import JudgedTalk, read_judged, side_by_side
 from dialogue.training.judging import (
@@ -239,11 +241,12 @@ def test_a_judge_of_another_network_is_refused(judged: Path, places: Places) -> 
             loaded(judged, places)
 
 
-def test_a_whole_network_can_have_a_judge(places: Places, no_filter: Filtering, tmp_path: Path) -> None:
+def test_a_whole_network_gets_a_judge_by_the_command(places: Places, no_filter: Filtering, tmp_path: Path) -> None:
     run(tiny(steps=2, method="full"), places, no_filter, QUIET, lambda line: None)
-    assert places.export is not None
-    file = write_judged(tmp_path / "judged.jsonl")
-    train_judge(places.export, file, tmp_path / "judging", settings(3, talks=4), print)
-    chat = loaded(places.export, places)
+    file = write_judged(tmp_path / "judged.jsonl", 24)
+    words = [str(places.export), "--replies", str(file), "--out", str(tmp_path / "judging"), "--minutes", "0.005"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0 and "The judge is in" in done.output
+    chat = loaded(places.export or Path(), places)
     assert has_judge(chat.seq2seq)
     assert judge(chat, [5, END], [[6, 7]])[0] > float("-inf")
