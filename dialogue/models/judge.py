@@ -42,6 +42,7 @@ def write_judge(folder: Path, judge: Judge) -> None:
     kept[VECTOR] = judge.vector.detach().float().contiguous().cpu()
     partial = folder / f".{FILE}.new"
     save_file(kept, partial, metadata={"format": "pt"})
+    partial.chmod(0o644)  # as an export's other files
     partial.replace(folder / FILE)
 
 

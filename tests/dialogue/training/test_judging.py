@@ -247,6 +247,7 @@ def test_a_whole_network_gets_a_judge_by_the_command(places: Places, no_filter: 
     words = [str(places.export), "--replies", str(file), "--out", str(tmp_path / "judging"), "--minutes", "0.005"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0 and "The judge is in" in done.output
-    chat = loaded(places.export or Path(), places)
+    assert places.export is not None and (places.export / FILE).stat().st_mode & 0o777 == 0o644
+    chat = loaded(places.export, places)
     assert has_judge(chat.seq2seq)
     assert judge(chat, [5, END], [[6, 7]])[0] > float("-inf")
